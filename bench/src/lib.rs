@@ -1,0 +1,1 @@
+//! Timings behind a quiet-machine gate.

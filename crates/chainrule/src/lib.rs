@@ -1,0 +1,15 @@
+//! A deep-learning library one can see through.
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod data;
+pub mod error;
+pub mod gradcheck;
+pub mod models;
+pub mod ops;
+pub mod optim;
+pub mod rng;
+pub mod tensor;
+pub mod train;
+
+pub use error::{Error, Result};

@@ -1,0 +1,2 @@
+//! The `chainrule` program.
+fn main() {}
