@@ -1,1 +1,13 @@
-//! (being written)
+//! The numerical kernels of chainrule: slices and sizes in, slices out. The only crate with `unsafe`.
+
+pub mod buffer;
+pub mod exp;
+pub mod gemm;
+pub mod real;
+pub mod reduce;
+pub mod simd;
+pub mod threads;
+
+pub use buffer::{Buffer, Element};
+pub use real::Real;
+pub use simd::Level;

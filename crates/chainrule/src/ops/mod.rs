@@ -1,1 +1,26 @@
-//! (being written)
+//! The explicit layers: one file an op, each with its formula, forward, backward, cache and gradient checks.
+//!
+//! `forward` returns the output and a cache; `backward` takes the upstream gradient and the cache. Nothing else passes from one
+//! to the other, and there is no second implementation of any derivative.
+
+pub mod affine;
+
+use crate::gradcheck::Case;
+
+/// An op of the library: what `gradcheck` runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Op {
+    /// Its name, which is its file's.
+    pub name: &'static str,
+    /// Its cases for the gradient check.
+    pub checks: fn() -> Vec<Case>,
+}
+
+macro_rules! ops {
+    ($($name:ident),* $(,)?) => {
+        /// Every op, in the order of reading.
+        pub const OPS: &[Op] = &[$(Op { name: stringify!($name), checks: $name::checks }),*];
+    };
+}
+
+ops![affine];

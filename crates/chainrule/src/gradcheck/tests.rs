@@ -1,0 +1,41 @@
+use super::*;
+use crate::ops::OPS;
+
+#[test]
+fn every_op_passes_its_checks() {
+    for op in OPS {
+        for case in (op.checks)() {
+            for outcome in check(&case) {
+                assert!(outcome.passed(), "{outcome:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gradient_that_is_one_percent_wrong_is_seen_in_every_op() {
+    for op in OPS {
+        for case in (op.checks)() {
+            let inputs = case.inputs.len();
+            for wrong in 0..inputs {
+                let case =
+                    (op.checks)().into_iter().find(|c| c.name == case.name).expect("the same case");
+                let outcome = &check(&case.with_wrong_gradient(wrong, 1.01))[wrong];
+                let zero = outcome.error == 0.0;
+                assert!(!outcome.passed() || zero, "{outcome:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_courses_functions() {
+    let x = Tensor::from_f64([2, 2], &[1.0, -2.0, 0.5, 3.0]);
+    let f = |t: &Tensor| t.to_vec().iter().map(|v| v * v).sum::<f64>();
+    let exact = Tensor::from_f64([2, 2], &[2.0, -4.0, 1.0, 6.0]);
+    assert!(rel_error(&numerical_gradient(f, &x, 1e-5), &exact) < 1e-9);
+    let rows = numeric::sparse_check(f, &x, &exact, 5, 1e-5, 3);
+    assert!(rows.len() == 5 && rows.iter().all(|r| r.relative_error < 1e-9));
+    let text = rows[0].to_string();
+    assert!(text.starts_with("numerical: ") && text.contains(", relative error: "), "{text}");
+}

@@ -1,0 +1,80 @@
+//! Shape and memory order: the same numbers seen or stored in another way.
+
+use super::{Float, Order, Shape, Tensor, float};
+
+impl Tensor {
+    /// The same values under another shape, in row-major order. Shares storage if this tensor is row-major.
+    ///
+    /// # Panics
+    /// If the numbers of elements differ.
+    #[track_caller]
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
+        let shape = shape.into();
+        assert_eq!(
+            shape.elements(),
+            self.len(),
+            "reshape of {:?} to {shape:?}: the number of elements",
+            self.shape
+        );
+        let mut t = self.to_order(Order::RowMajor);
+        t.shape = shape;
+        t
+    }
+
+    /// Every axis but the first joined into one: (N, ...) to (N, D).
+    ///
+    /// # Panics
+    /// If the tensor is a scalar.
+    #[track_caller]
+    pub fn flatten(&self) -> Tensor {
+        let (n, d) = self.rows();
+        self.reshape([n, d])
+    }
+
+    /// The same tensor stored in another order: a cheap clone if it is in that order already, else a copy.
+    ///
+    /// # Panics
+    /// If channels-last is asked for and there are not four axes.
+    #[track_caller]
+    pub fn to_order(&self, order: Order) -> Tensor {
+        if order == self.order {
+            return self.clone();
+        }
+        assert_eq!(
+            self.shape.len(),
+            4,
+            "only (N, C, H, W) has a channels-last order; the shape is {:?}",
+            self.shape
+        );
+        let mut to = Tensor::dirty(self.shape, self.dtype(), order);
+        let [n, c, hw] = [self.shape[0], self.shape[1], self.shape[2] * self.shape[3]];
+        // Per picture, either direction is the transposition of a matrix: (C, HW) to (HW, C) or back.
+        let (rows, cols) = if order == Order::ChannelsLast { (c, hw) } else { (hw, c) };
+        float!(self.dtype(), T => {
+            let picture = (c * hw).max(1);
+            let pairs = to.data_mut::<T>().chunks_mut(picture).zip(self.data::<T>().chunks(picture));
+            pairs.take(n).for_each(|(to, from)| transpose(from, to, rows, cols));
+        });
+        to
+    }
+
+    /// The matrix with rows and columns exchanged: (M, N) to (N, M).
+    ///
+    /// # Panics
+    /// If there are not two axes.
+    #[track_caller]
+    pub fn transpose(&self) -> Tensor {
+        assert_eq!(self.shape.len(), 2, "transpose needs a matrix; the shape is {:?}", self.shape);
+        let (rows, cols) = (self.shape[0], self.shape[1]);
+        let mut to = Tensor::dirty([cols, rows], self.dtype(), Order::RowMajor);
+        float!(self.dtype(), T => transpose(self.data::<T>(), to.data_mut::<T>(), rows, cols));
+        to
+    }
+}
+
+/// `to` (cols, rows) = the transposition of `from` (rows, cols).
+fn transpose<T: Float>(from: &[T], to: &mut [T], rows: usize, cols: usize) {
+    for (j, column) in to.chunks_exact_mut(rows.max(1)).take(cols).enumerate() {
+        column.iter_mut().enumerate().for_each(|(i, t)| *t = from[i * cols + j]);
+    }
+}
