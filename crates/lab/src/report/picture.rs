@@ -1,0 +1,56 @@
+//! Pictures inside the page: PNG bytes as a `data:` address.
+
+use image::{ExtendedColorType, ImageEncoder, ImageResult, codecs::png};
+
+/// A picture, `width` x `height` pixels, as the address of an `img`. Fails when `pixels` cannot be encoded.
+pub(super) fn data_uri(
+    pixels: &[u8],
+    width: u32,
+    height: u32,
+    color: ExtendedColorType,
+) -> ImageResult<String> {
+    let mut bytes = Vec::new();
+    let (best, filter) = (png::CompressionType::Best, png::FilterType::Adaptive);
+    png::PngEncoder::new_with_quality(&mut bytes, best, filter)
+        .write_image(pixels, width, height, color)?;
+    Ok(format!("data:image/png;base64,{}", base64(&bytes)))
+}
+
+/// Base64 with padding (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for i in 0..4 {
+            if i <= group.len() {
+                text.push(char::from(LETTERS[(bits >> (18 - 6 * i) & 63) as usize]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_agrees_with_the_vectors_of_rfc_4648() {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
+    }
+}
