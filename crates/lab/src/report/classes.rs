@@ -54,6 +54,11 @@ impl<'a> Confusion<'a> {
         pairs.map(|(r, c)| self.share(r, c)).fold(0.0, f64::max)
     }
 
+    /// Whether there are too many classes for a table of numbers.
+    pub fn is_large(&self) -> bool {
+        self.size() > MOST_NUMBERED
+    }
+
     /// The part of all pictures on the diagonal.
     pub fn accuracy(&self) -> f64 {
         (0..self.size()).map(|k| self.at(k, k)).sum::<u64>() as f64 / self.all() as f64
@@ -61,11 +66,13 @@ impl<'a> Confusion<'a> {
 
     /// The matrix with its colour scale.
     pub fn matrix_html(&self) -> String {
-        let grid = if self.size() <= MOST_NUMBERED { self.table() } else { self.picture() };
+        let grid = if self.is_large() { self.picture() } else { self.table() };
         let top = self.largest_share();
+        let root = if self.is_large() { " class=\"root\"" } else { "" };
         format!(
-            "{grid}<div class=\"scale\"><span>0%</span><i aria-hidden=\"true\"></i>\
-             <span>{} of the true class</span></div>\n",
+            "{grid}<div class=\"scale\"><span>0%</span><i{root} aria-hidden=\"true\"></i>\
+             <span>{} of the true class</span>\
+             <output></output></div>\n",
             measured(top, Format::Percent)
         )
     }
@@ -102,7 +109,7 @@ impl<'a> Confusion<'a> {
             }
             html.push_str("</tr>\n");
         }
-        html.push_str("</tbody>\n</table>\n<p class=\"readout\" aria-live=\"polite\"></p>\n");
+        html.push_str("</tbody>\n</table>\n");
         html
     }
 
@@ -131,7 +138,7 @@ impl<'a> Confusion<'a> {
         }
     }
 
-    /// The five most frequent mistakes, most frequent first; nothing when there are none.
+    /// The most frequent mistakes, most frequent first.
     pub fn mistakes_html(&self) -> String {
         let pairs = (0..self.size()).flat_map(|r| (0..self.size()).map(move |c| (r, c)));
         let mut wrong: Vec<(u64, usize, usize)> = pairs
@@ -139,11 +146,11 @@ impl<'a> Confusion<'a> {
             .map(|(r, c)| (self.at(r, c), r, c))
             .collect();
         if wrong.is_empty() {
-            return String::new();
+            return "<p class=\"lead\">None.</p>\n".to_string();
         }
         wrong.sort_by_key(|(n, r, c)| (std::cmp::Reverse(*n), *r, *c));
-        let mut html = String::from("<h3>Most frequent mistakes</h3>\n<ol class=\"mistakes\">\n");
-        for (n, row, column) in wrong.into_iter().take(5) {
+        let mut html = String::from("<ol class=\"mistakes\">\n");
+        for (n, row, column) in wrong.into_iter().take(if self.is_large() { 14 } else { 5 }) {
             let _ = writeln!(
                 html,
                 "<li><span>{} <span class=\"as\">taken for</span> {}</span> <b>{}</b> <span class=\"of\">of {}</span></li>",
@@ -161,7 +168,8 @@ impl<'a> Confusion<'a> {
         let mut order: Vec<usize> = (0..self.size()).filter(|k| self.row_total(*k) > 0).collect();
         order.sort_by(|a, b| self.share(*b, *b).total_cmp(&self.share(*a, *a)));
         let all = 100.0 * self.accuracy();
-        let mut html = format!("<ul class=\"bars\" style=\"--all:{all:.2}%\">\n");
+        let many = if self.is_large() { " many" } else { "" };
+        let mut html = format!("<ul class=\"bars{many}\" style=\"--all:{all:.2}%\">\n");
         for k in order {
             let share = self.share(k, k);
             let _ = writeln!(

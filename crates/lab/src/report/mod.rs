@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use chart::{LineChart, Look, Marker, Series};
 use classes::Confusion;
 use html::{card, escape, facts};
-use scale::{Format, Scale, count, measured};
+use scale::{Format, Scale, count, measured, rounded};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -88,12 +88,9 @@ impl Report {
     pub fn to_html(&self) -> String {
         let name = if self.title.is_empty() { &self.run } else { &self.title };
         let sections = [
-            self.loss_card(),
-            self.accuracy_card(),
-            self.rate_card(),
+            self.progress_cards(),
             self.class_cards(),
-            self.weights_card(),
-            facts_card("machine half", "Machine", &self.machine),
+            self.weights_and_beside(),
             facts_card("config wide", "Configuration", &self.config),
         ];
         format!(
@@ -141,16 +138,26 @@ impl Report {
             page.push_str(&format!(
                 "<div class=\"command\"><pre><code>{}</code></pre>\
                  <button type=\"button\" class=\"copy\" hidden>Copy</button></div>\n",
-                escape(&self.command)
+                command_html(&self.command)
             ));
         }
         page
     }
 
-    fn loss_card(&self) -> String {
+    /// Loss and accuracy side by side, or the one there is across the page.
+    fn progress_cards(&self) -> String {
+        let both = [self.loss_card("most"), self.accuracy_card("rest")];
+        if both.iter().all(|card| !card.is_empty()) {
+            both.concat()
+        } else {
+            self.loss_card("wide") + &self.accuracy_card("wide")
+        }
+    }
+
+    fn loss_card(&self, place: &str) -> String {
         let (points, left_out) = curve::finite(self.loss.iter().map(|(s, l)| (*s as f64, *l)));
         let (Some(first), Some(last)) = (points.first(), points.last()) else {
-            return unusable_card("wide", "Training loss", left_out);
+            return unusable_card(place, "Training loss", left_out);
         };
         let window = curve::window_for(points.len());
         let smooth = curve::smooth(&points, window);
@@ -184,10 +191,10 @@ impl Report {
             series,
             highlight: None,
         };
-        card("wide tall", "Training loss", &sentence, &chart.to_html())
+        card(&format!("{place} tall"), "Training loss", &sentence, &chart.to_html())
     }
 
-    fn accuracy_card(&self) -> String {
+    fn accuracy_card(&self, place: &str) -> String {
         let points = |value: fn(&EpochPoint) -> f64| {
             curve::finite(self.accuracy.iter().map(|p| (p.epoch, value(p)))).0
         };
@@ -223,21 +230,23 @@ impl Report {
             series,
             highlight: best,
         };
-        card("half", "Accuracy", &sentence, &chart.to_html())
+        card(&format!("{place} tall"), "Accuracy", &sentence, &chart.to_html())
     }
 
-    fn rate_card(&self) -> String {
+    fn rate_card(&self, place: &str) -> String {
         let rates = self.learning_rate.iter().map(|(step, rate)| (*step as f64, *rate));
         let (points, left_out) = curve::finite(rates);
         let (Some(first), Some(last)) = (points.first(), points.last()) else {
-            return unusable_card("half", "Learning rate", left_out);
+            return unusable_card(place, "Learning rate", left_out);
         };
         let (least, most) = scale::extent(points.iter().map(|p| p.1));
-        let (begin, end) = (measured(first.1, Format::Number), measured(last.1, Format::Number));
+        let (begin, end) = (rounded(first.1), rounded(last.1));
         let mut sentence = if least == most {
             format!("Constant at {begin}.")
+        } else if most > first.1.max(last.1) {
+            format!("From {begin} up to {}, then to {end}.", rounded(most))
         } else {
-            format!("From {begin} to {end}, at most {}.", measured(most, Format::Number))
+            format!("From {begin} to {end}.")
         };
         sentence += &left_out_sentence(left_out);
         let chart = LineChart {
@@ -254,7 +263,7 @@ impl Report {
             }],
             highlight: None,
         };
-        card("half", "Learning rate", &sentence, &chart.to_html())
+        card(place, "Learning rate", &sentence, &chart.to_html())
     }
 
     fn class_cards(&self) -> String {
@@ -273,13 +282,14 @@ impl Report {
             "The part of each class's {split}pictures that was recognised. The line is at {}, the accuracy over all.",
             measured(confusion.accuracy(), Format::Percent)
         );
-        card("most", "Confusion matrix", &matrix, &confusion.matrix_html())
-            + &card(
-                "rest",
-                "Accuracy by class",
-                &bars,
-                &(confusion.bars_html() + &confusion.mistakes_html()),
-            )
+        let (mistakes, bars_html) = (confusion.mistakes_html(), confusion.bars_html());
+        let matrix = card("most", "Confusion matrix", &matrix, &confusion.matrix_html());
+        if confusion.is_large() {
+            let mistakes = card("rest", "Most frequent mistakes", "", &mistakes);
+            return matrix + &mistakes + &card("wide", "Accuracy by class", &bars, &bars_html);
+        }
+        let mistakes = format!("<h3>Most frequent mistakes</h3>\n{mistakes}");
+        matrix + &card("rest", "Accuracy by class", &bars, &(bars_html + &mistakes))
     }
 
     /// The weights as a picture as wide as its card, but no more than eight times its size.
@@ -300,6 +310,25 @@ impl Report {
         };
         card("half", "First-layer weights", caption, &body)
     }
+
+    /// The weights, with learning rate and machine one above the other beside them; these two side by side without.
+    fn weights_and_beside(&self) -> String {
+        let weights = self.weights_card();
+        let place = if weights.is_empty() { "half" } else { "" };
+        let beside = self.rate_card(place) + &facts_card(place, "Machine", &self.machine);
+        if weights.is_empty() || beside.is_empty() {
+            weights + &beside
+        } else {
+            format!("{weights}<div class=\"stack\">\n{beside}</div>\n")
+        }
+    }
+}
+
+/// A command line that breaks before its flags rather than inside of them.
+fn command_html(command: &str) -> String {
+    let parts: Vec<String> =
+        escape(command).split(" --").map(|part| format!("<span>{part}</span>")).collect();
+    parts.join(" ").replace("<span>", "<span>--").replacen("<span>--", "<span>", 1)
 }
 
 /// A table in a card, nothing when there are no rows.

@@ -171,7 +171,7 @@ fn scientific(value: f64, digits: usize) -> String {
 /// A round number in as few characters as possible: `0.05`, `200`, `1e-6`.
 fn short(value: f64) -> String {
     if (0.9e-4..1e5).contains(&value.abs()) {
-        separated(&format!("{}", format!("{value:.6}").trim_end_matches('0').trim_end_matches('.')))
+        separated(format!("{value:.6}").trim_end_matches('0').trim_end_matches('.'))
     } else {
         scientific(value, 1)
     }
@@ -217,6 +217,16 @@ pub(super) fn measured(value: f64, format: Format) -> String {
             let decimals = (3.0 - value.abs().log10().floor()).clamp(0.0, 6.0) as usize;
             format!("{value:.decimals$}").replace('-', "\u{2212}")
         }
+    }
+}
+
+/// A number in a sentence: measured, without zeros at the end.
+pub(super) fn rounded(value: f64) -> String {
+    let text = measured(value, Format::Number);
+    if text.contains('.') && !text.contains('e') {
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    } else {
+        text
     }
 }
 
@@ -283,6 +293,10 @@ mod tests {
         assert_eq!(count(2_500_000.0), "2.5M");
         assert_eq!(measured(0.512_345, Format::Number), "0.5123");
         assert_eq!(measured(2.0e-5, Format::Number), "2e\u{2212}5");
+        assert_eq!(
+            (rounded(0.1), rounded(100.0), rounded(2.5e-5)),
+            ("0.1".into(), "100".into(), "2.5e\u{2212}5".into())
+        );
         assert_eq!(measured(0.5234, Format::Percent), "52.3%");
         assert_eq!(separated("\u{2212}1234567.5"), "\u{2212}1,234,567.5");
     }

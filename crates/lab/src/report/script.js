@@ -114,7 +114,7 @@ for (const figure of document.querySelectorAll(".chart")) {
 
 // The confusion matrix: a sentence about the cell under the pointer.
 for (const table of document.querySelectorAll(".confusion")) {
-  const readout = table.nextElementSibling;
+  const readout = table.parentElement.querySelector("output");
   const heads = table.tHead.rows[0].cells;
   const clear = () => {
     for (const cell of table.querySelectorAll(".on, .at-pointer")) cell.classList.remove("on", "at-pointer");
@@ -127,11 +127,13 @@ for (const table of document.querySelectorAll(".confusion")) {
     row[0].classList.add("on");
     heads[cell.cellIndex].classList.add("on");
     cell.classList.add("at-pointer");
-    const verb = row[0].textContent === heads[cell.cellIndex].textContent ? "recognised as" : "taken for";
+    const verb = cell.cellIndex === cell.parentElement.rowIndex ? "recognised as" : "taken for";
     readout.textContent =
-      `${cell.dataset.n} of ${row[0].dataset.n} ${row[0].textContent} ${verb} ${heads[cell.cellIndex].textContent}`;
+      `${row[0].textContent} ${verb} ${heads[cell.cellIndex].textContent}: ${cell.dataset.n} of ${row[0].dataset.n}`;
   });
   table.addEventListener("pointerleave", (event) => {
-    if (event.pointerType === "mouse") { clear(); }
+    if (event.pointerType !== "mouse") return;
+    clear();
+    readout.textContent = "";
   });
 }

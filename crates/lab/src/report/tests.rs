@@ -230,7 +230,9 @@ fn a_full_report_is_one_small_well_formed_page_with_every_section() {
     ] {
         assert!(page.contains(&format!("<h2>{heading}</h2>")), "{heading} is missing");
     }
-    assert!(page.contains("chainrule train --model fully-connected") && page.contains("54.1%"));
+    let command =
+        "<span>chainrule train</span> <span>--model fully-connected</span> <span>--hidden 200,150<";
+    assert!(page.contains(command) && page.contains("54.1%"));
 }
 
 #[test]
@@ -362,7 +364,8 @@ fn write_samples() {
     odd.notes = vec!["Training stopped at step 900: the loss was not a finite number.".into()];
     odd.headline.truncate(4);
     odd.classes = (0..100).map(|k| format!("class number {k}")).collect();
-    let near = |r: u64, c: u64| if r == c { 6 } else { u64::from((r * 7 + c * 3) % 11 == 0) };
+    let near =
+        |r: u64, c: u64| if r == c { 6 } else { u64::from((r * 7 + c * 3).is_multiple_of(11)) };
     odd.confusion = (0..100).map(|r| (0..100).map(|c| near(r, c)).collect()).collect();
     for (name, report) in [("sample", sample()), ("odd", odd)] {
         std::fs::write(dir.join(format!("{name}.html")), report.to_html())
