@@ -7,6 +7,7 @@ pub mod real;
 pub mod reduce;
 pub mod simd;
 pub mod threads;
+pub mod update;
 
 pub use buffer::{Buffer, Element};
 pub use real::Real;
