@@ -150,6 +150,22 @@ impl Rng {
         }
     }
 
+    /// Replaces the contents of `out` by the order in which an epoch visits `n` examples: 0 to `n` - 1, shuffled.
+    ///
+    /// With keyed streams the order belongs to (seed, epoch) alone: it is the same at each step of the epoch, so a training that
+    /// resumes amid an epoch finds it again. NumPy's sequence gives a new permutation at each call.
+    pub fn epoch_order(&mut self, n: usize, out: &mut Vec<usize>) {
+        out.clear();
+        out.extend(0..n);
+        match self {
+            Self::Numpy(rng) => rng.shuffle(out),
+            Self::Keyed(streams) => {
+                let key = Key::new(streams.seed, Purpose::Shuffle).epoch(streams.epoch);
+                KeyedRng::new(key).shuffle(out);
+            }
+        }
+    }
+
     /// The randomness of the next dropout layer of the current step: each call within a step gives a different key. NumPy's
     /// sequence has none; there the layer fills its mask with [`Rng::rand_fill`].
     pub fn dropout_key(&mut self) -> Option<DropoutKey> {

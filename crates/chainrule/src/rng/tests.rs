@@ -137,6 +137,23 @@ fn steps_know_nothing_of_each_other() {
 }
 
 #[test]
+fn an_epoch_keeps_its_order_and_the_next_has_another() {
+    let order_at = |epoch, step| {
+        let (mut rng, mut order) = (Rng::new(6), vec![7; 3]);
+        rng.at(epoch, step);
+        rng.rand_fill(&mut [0.0; 9]);
+        rng.epoch_order(50, &mut order);
+        order
+    };
+    let first = order_at(0, 0);
+    assert_eq!(first, order_at(0, 3));
+    assert_ne!(first, order_at(1, 3));
+    let mut sorted = first.clone();
+    sorted.sort_unstable();
+    assert!(sorted.into_iter().eq(0..50));
+}
+
+#[test]
 fn weights_come_from_a_stream_of_their_own() {
     let mut straight = Rng::new(4);
     let first: Vec<f64> = (0..6).map(|_| straight.normal(0.5)).collect();
