@@ -137,19 +137,6 @@ impl Rng {
         }
     }
 
-    /// Replaces the contents of `out` by the numbers below `n` in the order in which the current epoch visits them. Keyed by
-    /// (seed, epoch), whatever the step.
-    pub fn epoch_order(&mut self, n: usize, out: &mut Vec<usize>) {
-        out.clear();
-        out.extend(0..n);
-        match self {
-            Self::Numpy(rng) => rng.shuffle(out),
-            Self::Keyed(s) => {
-                KeyedRng::new(Key::new(s.seed, Purpose::Shuffle).epoch(s.epoch)).shuffle(out);
-            }
-        }
-    }
-
     /// Replaces the contents of `out` by the order in which an epoch visits `n` examples: 0 to `n` - 1, shuffled.
     ///
     /// With keyed streams the order belongs to (seed, epoch) alone: it is the same at each step of the epoch, so a training that
