@@ -1,8 +1,13 @@
 //! The numerical kernels of chainrule: slices and sizes in, slices out. The only crate with `unsafe`.
 
 pub mod buffer;
+pub mod counting;
+pub mod dropout;
+pub mod elementwise;
 pub mod exp;
 pub mod gemm;
+pub mod loss;
+pub mod norm;
 pub mod real;
 pub mod reduce;
 pub mod simd;
