@@ -13,14 +13,14 @@
 //! state starts from zero. Two traditions meet here: the course's (momentum with the learning rate inside of the velocity) and
 //! PyTorch's (outside). Where they agree, one rule serves both.
 
-mod adagrad;
-mod adam;
-mod adamw;
+pub mod adagrad;
+pub mod adam;
+pub mod adamw;
 mod config;
-mod momentum;
-mod rmsprop;
+pub mod momentum;
+pub mod rmsprop;
 pub mod schedule;
-mod sgd;
+pub mod sgd;
 mod state;
 
 use crate::error::Result;
