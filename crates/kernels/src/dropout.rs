@@ -133,7 +133,12 @@ mod tests {
         for _ in 0..ROUNDS {
             let a = u64::from(c[0]) * u64::from(MULTIPLIERS[0]);
             let b = u64::from(c[2]) * u64::from(MULTIPLIERS[1]);
-            c = [(b >> 32) as u32 ^ c[1] ^ k[0], b as u32, (a >> 32) as u32 ^ c[3] ^ k[1], a as u32];
+            c = [
+                (b >> 32) as u32 ^ c[1] ^ k[0],
+                b as u32,
+                (a >> 32) as u32 ^ c[3] ^ k[1],
+                a as u32,
+            ];
             k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
         }
         c

@@ -57,7 +57,10 @@ pub fn forward<F: Function, T: Real>(x: &[T], p: T, y: &mut [T]) {
 /// # Panics
 /// If the lengths differ.
 pub fn backward<F: Function, T: Real>(dy: &[T], kept: &[T], p: T, dx: &mut [T]) {
-    assert!(dy.len() == dx.len() && kept.len() == dx.len(), "an elementwise function keeps lengths");
+    assert!(
+        dy.len() == dx.len() && kept.len() == dx.len(),
+        "an elementwise function keeps lengths"
+    );
     let piece = piece(dx.len(), 1);
     parallel_chunks(dx, piece, |i, dx| {
         let (start, n) = (i * piece, dx.len());

@@ -4,8 +4,21 @@
 //! to the other, and there is no second implementation of any derivative.
 
 pub mod affine;
+pub mod dropout;
+pub mod elementwise;
+pub mod maxout;
+pub mod prelu;
 
 use crate::gradcheck::Case;
+
+/// Whether a net is being trained or used. Layers that behave differently take it: dropout and batch normalisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Units are dropped, batches are normalised by their own statistics.
+    Train,
+    /// Nothing is random, and running averages stand in for a batch's statistics.
+    Test,
+}
 
 /// An op of the library: what `gradcheck` runs.
 #[derive(Clone, Copy, Debug)]
@@ -23,4 +36,4 @@ macro_rules! ops {
     };
 }
 
-ops![affine];
+ops![affine, elementwise, prelu, maxout, dropout];

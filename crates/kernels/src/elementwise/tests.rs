@@ -124,14 +124,16 @@ fn maxouts<T: Real>() {
         for pieces in [1, 2, 5] {
             let n = outer * units * inner;
             // Rounded, so that there are ties.
-            let x: Vec<T> =
-                numbers::<T>(n * pieces, 6).iter().map(|v| T::from_f64(v.to_f64().round())).collect();
+            let x: Vec<T> = numbers::<T>(n * pieces, 6)
+                .iter()
+                .map(|v| T::from_f64(v.to_f64().round()))
+                .collect();
             let dy = numbers::<T>(n, 7);
             let place = |i: usize, piece: usize| (i / inner * pieces + piece) * inner + i % inner;
             let mut naive = (vec![T::ZERO; n], vec![T::ZERO; n * pieces]);
             for i in 0..n {
-                let best = (1..pieces)
-                    .fold(0, |b, p| if x[place(i, p)] > x[place(i, b)] { p } else { b });
+                let best =
+                    (1..pieces).fold(0, |b, p| if x[place(i, p)] > x[place(i, b)] { p } else { b });
                 naive.0[i] = x[place(i, best)];
                 naive.1[place(i, best)] = dy[i];
             }
