@@ -1,4 +1,4 @@
-//! AdamW: [`adam`](super::adam) with weight decay that is no part of the gradient, so that its moments do not see it.
+//! AdamW: [`adam`] with weight decay that is no part of the gradient, so that its moments do not see it.
 //!
 //! ```text
 //! w -= lr * weight_decay * w

@@ -29,7 +29,7 @@ impl State {
             ));
         }
         for (slot, (tensors, w)) in self.slots.iter().zip(&parameters).enumerate() {
-            for (name, t) in tensors.iter().filter(|(_, t)| !alike(t, w)) {
+            if let Some((name, t)) = tensors.iter().find(|(_, t)| !alike(t, w)) {
                 let found = format!("{name} of parameter {slot} is {}", describe(t));
                 return Err(wrong(found, format!("the parameter is {}", describe(w))));
             }
