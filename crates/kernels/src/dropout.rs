@@ -80,11 +80,16 @@ fn scaled<T: Real>(x: &[T], mask: &[u8], scale: T, y: &mut [T]) {
 
 crate::multiversion! {
     fn drop_piece<T: Real>(keep: &Keep, group: usize, scale: T, x: &[T], y: &mut [T], mask: &mut [u8]) {
-        let groups = x.chunks(GROUP).zip(y.chunks_mut(GROUP)).zip(mask.chunks_mut(GROUP));
-        for (i, ((x, y), mask)) in groups.enumerate() {
-            let kept = group_mask(keep, group + i);
-            mask.copy_from_slice(&kept[..x.len()]);
-            scaled(x, &kept, scale, y);
+        let (x, x_rest) = x.as_chunks::<GROUP>();
+        let (y, y_rest) = y.as_chunks_mut::<GROUP>();
+        let (mask, mask_rest) = mask.as_chunks_mut::<GROUP>();
+        for (i, ((x, y), mask)) in x.iter().zip(y).zip(mask).enumerate() {
+            *mask = group_mask(keep, group + i);
+            scaled(x, mask, scale, y);
+        }
+        if !x_rest.is_empty() {
+            mask_rest.copy_from_slice(&group_mask(keep, group + x.len())[..x_rest.len()]);
+            scaled(x_rest, mask_rest, scale, y_rest);
         }
     }
 }
