@@ -76,11 +76,14 @@ impl Case {
         serde_json::from_value(args).map_err(|e| format!("args: {e}"))
     }
 
-    /// What to run: the op, and for whole networks their class, since classes arrive one by one.
+    /// What to run: the op, and with it the class of a whole network or the variant of a loss, which arrive one by one.
     pub fn kind(&self) -> String {
-        let net = self.args.get("net");
-        match net.and_then(|net| net.get("class").unwrap_or(net).as_str()) {
-            Some(class) => format!("{}/{class}", self.op),
+        let text = |name: &str| self.args.get(name).and_then(Value::as_str);
+        let class = self.args.get("net").and_then(|net| net.get("class")?.as_str());
+        let is_weighted = self.args.get("weighted") == Some(&Value::Bool(true));
+        let reduction = text("reduction").filter(|reduction| *reduction != "mean");
+        match class.or(text("net")).or(reduction).or(is_weighted.then_some("weighted")) {
+            Some(variant) => format!("{}/{variant}", self.op),
             None => self.op.clone(),
         }
     }

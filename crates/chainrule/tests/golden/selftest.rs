@@ -76,6 +76,21 @@ fn numbers_lists_and_texts_must_be_equal() {
 }
 
 #[test]
+fn printed_numbers_are_compared_as_finely_as_the_tolerance_allows() {
+    let judge = |want: &str, got: &str| {
+        wrong(&format!(r#"{{"l":["{want}"]}}"#), outputs([("l", vec![got].into())])).is_empty()
+    };
+    // The tolerance of these cases is 1e-3, relative.
+    assert!(judge("(Step 1 / 20) loss: 1.362558", "(Step 1 / 20) loss: 1.362557"));
+    assert!(judge("acc: 0.300000; val: 1.0001", "acc: 0.300001; val: 1.0001"));
+    assert!(!judge("loss: 1.362558", "loss: 1.365"));
+    assert!(!judge("loss: 1.36", "loss: 1.361"), "the tolerance is finer than the print");
+    assert!(!judge("(Step 1 / 20)", "(Step 2 / 20)"));
+    assert!(!judge("loss: 1.362558", "loss: 1.362558 "));
+    assert!(!judge("loss: 1.362558", "Loss: 1.362558"));
+}
+
+#[test]
 fn bounds_and_noise_have_their_own_rules() {
     let bound = r#"{"db_abs_max":1e-10}"#;
     assert!(wrong(bound, outputs([("db", array(&[1e-11, -9e-11]))])).is_empty());
