@@ -3,7 +3,8 @@
 //! MT19937 (M. Matsumoto, T. Nishimura, "Mersenne Twister: a 623-dimensionally equidistributed uniform pseudo-random number
 //! generator", ACM TOMACS 8, 1998) with NumPy's conversions: 53-bit uniforms from two words, normals by Marsaglia's polar method
 //! with one cached value, integers by masked rejection. The words, uniforms and integers are the same on every machine. Normals
-//! go through the platform's `ln`, as NumPy's do, and could differ in the last bit where that function does.
+//! go through the platform's `ln`, as NumPy's do, and can differ in the last bit where that function does. (A portable `ln` would
+//! be the same everywhere, but differ from NumPy: with `libm`'s, 3 normals in 100 have another last bit than with glibc's.)
 //!
 //! The stream is one sequence: what a draw returns depends on every draw before it. That is what reproducing the course's
 //! numbers needs; everything else uses [`super::KeyedRng`].
