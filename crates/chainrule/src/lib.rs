@@ -11,5 +11,6 @@ pub mod optim;
 pub mod rng;
 pub mod tensor;
 pub mod train;
+pub mod visualize;
 
 pub use error::{Error, Result};

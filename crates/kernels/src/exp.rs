@@ -3,6 +3,9 @@
 //! Range reduction and the two-step scaling are the classical ones (Cody and Waite, 1980); the polynomials were fitted at
 //! Chebyshev nodes. The tests state the largest error against `f64`.
 
+// Close to well-known constants, but not them: fitted coefficients, and ln 2 cut after some bits.
+#![allow(clippy::approx_constant, clippy::excessive_precision)]
+
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 in two parts, the first with enough trailing zeroes that multiples of it are exact.
 const LN2_HI: f32 = 0.693_145_75;

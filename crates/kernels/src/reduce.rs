@@ -83,3 +83,60 @@ pub fn sum_squares<T: Real>(x: &[T]) -> f64 {
     });
     partial.iter().sum()
 }
+
+crate::multiversion! {
+    /// Whether every number of a piece is finite.
+    #[allow(clippy::eq_op)]
+    fn piece_is_finite<T: Real>(x: &[T]) -> bool {
+        // x - x is 0 for finite x and NaN otherwise; a sum of zeroes in lanes has no branches.
+        let mut lanes = [T::ZERO; 16];
+        let (blocks, rest) = x.as_chunks::<16>();
+        for block in blocks {
+            lanes.iter_mut().zip(block).for_each(|(lane, v)| *lane += *v - *v);
+        }
+        lanes.iter_mut().zip(rest).for_each(|(lane, v)| *lane += *v - *v);
+        lanes.iter().all(|lane| *lane == T::ZERO)
+    }
+}
+
+/// Whether no number is infinite or NaN.
+pub fn all_finite<T: Real>(x: &[T]) -> bool {
+    const PIECE: usize = 64 * 1024;
+    let found = std::sync::atomic::AtomicBool::new(false);
+    crate::threads::parallel_for(x.len().div_ceil(PIECE), |task| {
+        let piece = &x[task * PIECE..x.len().min((task + 1) * PIECE)];
+        if !piece_is_finite(piece) {
+            found.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    !found.into_inner()
+}
+
+crate::multiversion! {
+    /// `dw += reg * w` for a block, and the sum of the squares of w as `lane_squares` has it.
+    fn regularize_block<T: Real>(w: &[T], dw: &mut [T], reg: f64) -> f64 {
+        let factor = T::from_f64(reg);
+        for (d, w) in dw.iter_mut().zip(w) {
+            *d = factor.mul_add(*w, *d);
+        }
+        lane_squares(w)
+    }
+}
+
+/// `dw += reg * w`; returns the sum of the squares of w: both halves of L2 regularization while w is at hand.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn regularize<T: Real>(w: &[T], dw: &mut [T], reg: f64) -> f64 {
+    assert_eq!(w.len(), dw.len(), "a gradient for every weight");
+    let mut partial = Buffer::<f64>::zeroed(w.len().div_ceil(BLOCK).max(1));
+    let sums = crate::threads::Shared(partial.make_mut().as_mut_ptr());
+    parallel_chunks(dw, 4 * BLOCK, |task, dw| {
+        let w = &w[task * 4 * BLOCK..][..dw.len()];
+        for (i, (w, dw)) in w.chunks(BLOCK).zip(dw.chunks_mut(BLOCK)).enumerate() {
+            // SAFETY: block task * 4 + i is one of the blocks of dw, and no other task has it.
+            unsafe { *sums.at(task * 4 + i) = regularize_block(w, dw, reg) };
+        }
+    });
+    partial.iter().sum()
+}

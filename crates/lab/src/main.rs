@@ -1,2 +1,57 @@
-//! The `chainrule` program.
-fn main() {}
+//! The `chainrule` program: train, check, measure and look.
+
+mod commands;
+mod machine;
+mod report;
+mod run;
+mod settings;
+mod show;
+
+use clap::{Parser, Subcommand};
+use commands::{bench, gradcheck, home, summary, train};
+use std::process::ExitCode;
+
+/// Train neural networks you can see through.
+#[derive(Parser)]
+#[command(name = "chainrule", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network and leave a run directory with a report
+    Train(Box<train::TrainArgs>),
+    /// Check hand-derived gradients against numerical ones
+    Gradcheck(gradcheck::GradcheckArgs),
+    /// Show a model's layers, output shapes, parameters, multiply-adds and memory
+    Summary(Box<summary::SummaryArgs>),
+    /// Time training and inference on the reference workloads
+    Bench(bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => home::run(),
+        Some(Command::Train(args)) => train::run(*args),
+        Some(Command::Gradcheck(args)) => gradcheck::run(&args),
+        Some(Command::Summary(args)) => summary::run(*args),
+        Some(Command::Bench(args)) => bench::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            show::error(&error);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// 2 for a mistake in how the program was called, 1 for everything else.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let usage = error.is::<settings::Usage>()
+        || matches!(error.downcast_ref::<chainrule::Error>(), Some(chainrule::Error::Value { .. }));
+    if usage { 2 } else { 1 }
+}

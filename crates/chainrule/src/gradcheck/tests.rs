@@ -1,9 +1,14 @@
 use super::*;
-use crate::ops::OPS;
+use crate::models::CHECKED_MODELS;
+use crate::ops::{OPS, Op};
+
+fn all() -> impl Iterator<Item = &'static Op> {
+    OPS.iter().chain(CHECKED_MODELS)
+}
 
 #[test]
 fn every_op_passes_its_checks() {
-    for op in OPS {
+    for op in all() {
         for case in (op.checks)() {
             for outcome in check(&case) {
                 assert!(outcome.passed(), "{outcome:?}");
@@ -14,7 +19,7 @@ fn every_op_passes_its_checks() {
 
 #[test]
 fn a_gradient_that_is_one_percent_wrong_is_seen_in_every_op() {
-    for op in OPS {
+    for op in all() {
         for case in (op.checks)() {
             let inputs = case.inputs.len();
             for wrong in 0..inputs {

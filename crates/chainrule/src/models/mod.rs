@@ -1,1 +1,68 @@
-//! (being written)
+//! Networks of explicit ops: one file an architecture.
+//!
+//! A [`Model`] names its parameters, scores pictures, and gives the loss with a gradient for every parameter. It is all that a
+//! [`crate::train::Solver`] knows of a network.
+
+mod checks;
+mod fully_connected;
+pub mod summary;
+
+pub use checks::CHECKED_MODELS;
+pub use fully_connected::{FullyConnectedConfig, FullyConnectedNet, Loss, Norm};
+
+use crate::rng::Rng;
+use crate::tensor::{DType, Tensor};
+
+/// A learned tensor.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Its name within the model: `W1`, `b1`, `gamma1`.
+    pub name: String,
+    /// Its value.
+    pub value: Tensor,
+    /// Whether weight decay applies: weights yes; biases, scales and shifts no.
+    pub decay: bool,
+}
+
+/// A network that a solver can train.
+pub trait Model {
+    /// The name of the architecture, as `--model` takes it.
+    fn name(&self) -> &'static str;
+
+    /// The type it computes in.
+    fn dtype(&self) -> DType;
+
+    /// The shape of one input, without the batch axis.
+    fn input_shape(&self) -> &[usize];
+
+    /// The number of classes.
+    fn classes(&self) -> usize;
+
+    /// The parameters, in a fixed order.
+    fn params(&self) -> &[Param];
+
+    /// The parameters for writing. Shapes and types must stay as they are.
+    fn params_mut(&mut self) -> &mut [Param];
+
+    /// What is remembered but not learned, such as running averages, by name. The tensors share storage with the model.
+    fn buffers(&self) -> Vec<(String, Tensor)>;
+
+    /// Replaces the buffer of this name; `false` if there is none of this name and shape.
+    fn set_buffer(&mut self, name: &str, value: &Tensor) -> bool;
+
+    /// Test mode: the scores (N, classes) of a batch (N, ...) of the model's type.
+    fn scores(&self, x: &Tensor) -> Tensor;
+
+    /// Train mode: the loss, and in `grads` a gradient for every parameter, in their order. Updates running averages.
+    ///
+    /// `grads` is cleared first; a caller who passes the same vector again saves its allocation.
+    fn loss(&mut self, x: &Tensor, labels: &[usize], rng: &mut Rng, grads: &mut Vec<Tensor>) -> f64;
+
+    /// The layers in order, for `summary`.
+    fn layers(&self) -> Vec<summary::Layer>;
+}
+
+/// The number of learned numbers.
+pub fn count_params(model: &dyn Model) -> usize {
+    model.params().iter().map(|p| p.value.len()).sum()
+}

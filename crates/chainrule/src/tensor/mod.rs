@@ -8,9 +8,11 @@ mod create;
 mod layout;
 mod print;
 mod shape;
+mod storage;
 
-use chainrule_kernels::{Buffer, Real};
+use chainrule_kernels::Real;
 pub use shape::{MAX_AXES, Order, Shape};
+use storage::{Storage, Stored};
 
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -38,42 +40,6 @@ impl DType {
         }
     }
 }
-
-#[derive(Clone, Debug)]
-enum Storage {
-    F32(Buffer<f32>),
-    F64(Buffer<f64>),
-}
-
-mod sealed {
-    /// Access to the storage of one element type.
-    pub trait Stored: Sized + chainrule_kernels::Element {
-        const DTYPE: super::DType;
-        fn get(storage: &super::Storage) -> Option<&chainrule_kernels::Buffer<Self>>;
-        fn get_mut(storage: &mut super::Storage) -> Option<&mut chainrule_kernels::Buffer<Self>>;
-        fn wrap(buffer: chainrule_kernels::Buffer<Self>) -> super::Storage;
-    }
-}
-pub(crate) use sealed::Stored;
-
-macro_rules! stored {
-    ($t:ty, $name:ident) => {
-        impl Stored for $t {
-            const DTYPE: DType = DType::$name;
-            fn get(storage: &Storage) -> Option<&Buffer<$t>> {
-                if let Storage::$name(b) = storage { Some(b) } else { None }
-            }
-            fn get_mut(storage: &mut Storage) -> Option<&mut Buffer<$t>> {
-                if let Storage::$name(b) = storage { Some(b) } else { None }
-            }
-            fn wrap(buffer: Buffer<$t>) -> Storage {
-                Storage::$name(buffer)
-            }
-        }
-    };
-}
-stored!(f32, F32);
-stored!(f64, F64);
 
 /// A type that tensors can hold: `f32` or `f64`.
 #[allow(private_bounds)]

@@ -1,1 +1,13 @@
-//! (being written)
+//! Training: the solver, what it reports, and what it leaves behind.
+
+mod accuracy;
+mod examples;
+mod observer;
+mod solver;
+mod weights;
+
+pub use accuracy::{Confusion, accuracy, argmax_rows, predictions};
+pub use examples::{Arrays, Examples};
+pub use observer::{CheckEvent, CourseLog, Observer, Quiet, StepEvent};
+pub use solver::{History, OnNonFinite, Sampling, Solver, SolverOptions};
+pub use weights::{load_weights, save_weights, write_atomically};

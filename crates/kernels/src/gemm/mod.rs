@@ -81,7 +81,9 @@ impl<T: Real> Epilogue<'_, T> {
                 row.iter_mut().zip(&bias[from..]).for_each(|(c, b)| *c += *b);
             }
             Epilogue::BiasRelu(bias) => {
-                row.iter_mut().zip(&bias[from..]).for_each(|(c, b)| *c = (*c + *b).max(T::ZERO));
+                // Written so that NaN stays NaN: a diverging run must be noticed.
+                let relu = |v: T| if T::ZERO > v { T::ZERO } else { v };
+                row.iter_mut().zip(&bias[from..]).for_each(|(c, b)| *c = relu(*c + *b));
             }
         }
     }

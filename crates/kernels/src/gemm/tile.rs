@@ -45,20 +45,22 @@ unsafe fn tile<T: Copy, V: Vector<T>, const R: usize, const C: usize>(t: Tile<T>
     // SAFETY: the caller promises R rows of A, `width` >= C * LANES columns of B for each k, and R rows of `out`.
     unsafe {
         let mut acc = [[V::splat(zero); C]; R];
-        let (mut a, mut b) = (t.a, t.b);
+        // Two pointers, each reaching half of the rows by scaled addresses, keep the additions off the critical path.
+        let half = R.div_ceil(2);
+        let (mut a, mut b) = ([t.a, t.a.add(half * t.row)], t.b);
         for _ in 0..t.k {
             let mut columns = [V::splat(zero); C];
             for (j, column) in columns.iter_mut().enumerate() {
                 *column = V::load(b.add(j * V::LANES));
             }
             for (i, row) in acc.iter_mut().enumerate() {
-                let x = V::splat(*a.add(i * t.row));
+                let x = V::splat(*a[i / half].add(i % half * t.row));
                 for (sum, column) in row.iter_mut().zip(columns) {
                     *sum = x.fma(column, *sum);
                 }
             }
-            a = a.add(t.step);
-            b = b.add(t.width);
+            a = a.map(|a| a.wrapping_add(t.step));
+            b = b.wrapping_add(t.width);
         }
         for (i, row) in acc.iter().enumerate() {
             for (j, sum) in row.iter().enumerate() {

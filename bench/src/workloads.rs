@@ -1,0 +1,105 @@
+//! The reference workloads, as the peers run them: fully connected nets on batches of CIFAR-10 pictures that lie ready in memory.
+//!
+//! | name | network | batch | update rule |
+//! |---|---|---|---|
+//! | W1-sgdm | 3072 - 5 x 100 - 10 | 100 | SGD, momentum 0.9 |
+//! | W1-adam | the same | 100 | Adam |
+//! | W2 | the same with batch norm | 50 | Adam |
+//! | W3 | 3072 - 200 - 150 - 10, batch norm, dropout keeps 0.8, L2 0.0025 | 256 | Adam |
+
+use chainrule::data::{self, Normalization, Pictures, mean_image};
+use chainrule::models::{FullyConnectedConfig, FullyConnectedNet, Model, Norm};
+use chainrule::optim::{self, OptimConfig, UpdateRule};
+use chainrule::rng::Rng;
+use chainrule::tensor::{DType, Tensor};
+use chainrule::train::Examples;
+
+/// The names of the workloads.
+pub const NAMES: [&str; 4] = ["W1-sgdm", "W1-adam", "W2", "W3"];
+
+/// Batches that are used in turn.
+const BATCHES: usize = 15;
+
+/// A network, its update rule, and batches to train it on.
+pub struct Workload {
+    /// The network.
+    pub model: FullyConnectedNet,
+    rule: Box<dyn UpdateRule>,
+    learning_rate: f64,
+    batches: Vec<(Tensor, Vec<usize>)>,
+    grads: Vec<Tensor>,
+    rng: Rng,
+    steps: usize,
+}
+
+impl Workload {
+    /// The workload of this name, one of [`NAMES`].
+    ///
+    /// # Errors
+    /// If the embedded pictures cannot be read.
+    ///
+    /// # Panics
+    /// If there is no such workload.
+    pub fn new(name: &str) -> chainrule::Result<Workload> {
+        let five = FullyConnectedConfig {
+            hidden: vec![100; 5],
+            weight_scale: Some(2e-2),
+            ..FullyConnectedConfig::default()
+        };
+        let (config, batch, rule, learning_rate) = match name {
+            "W1-sgdm" => (five, 100, "sgd", 5e-3),
+            "W1-adam" => (five, 100, "adam", 1e-3),
+            "W2" => (FullyConnectedConfig { norm: Norm::Batch, ..five }, 50, "adam", 1e-3),
+            "W3" => {
+                let config = FullyConnectedConfig {
+                    hidden: vec![200, 150],
+                    norm: Norm::Batch,
+                    dropout_keep: 0.8,
+                    reg: 2.5e-3,
+                    ..five
+                };
+                (config, 256, "adam", 2e-3)
+            }
+            _ => panic!("no workload {name:?}; there are {NAMES:?}"),
+        };
+        let momentum = (rule == "sgd").then_some(0.9);
+        let rule = optim::make(rule, &OptimConfig { momentum, ..OptimConfig::default() })?;
+        let mut rng = Rng::new(0);
+        let model = FullyConnectedNet::new(config, &mut rng);
+        let batches = batches(batch)?;
+        Ok(Workload { model, rule, learning_rate, batches, grads: Vec::new(), rng, steps: 0 })
+    }
+
+    /// One training step: forward, loss, backward, update. Returns the loss.
+    pub fn step(&mut self) -> f64 {
+        let (x, labels) = &self.batches[self.steps % self.batches.len()];
+        self.rng.at(0, self.steps as u64);
+        self.steps += 1;
+        let loss = self.model.loss(x, labels, &mut self.rng, &mut self.grads);
+        self.rule.begin_step();
+        for (slot, (param, grad)) in self.model.params_mut().iter_mut().zip(&self.grads).enumerate()
+        {
+            self.rule.update(slot, &mut param.value, grad, self.learning_rate, param.decay);
+        }
+        loss
+    }
+
+    /// The scores of one batch in test mode.
+    pub fn infer(&mut self) -> Tensor {
+        let (x, _) = &self.batches[self.steps % self.batches.len()];
+        self.steps += 1;
+        self.model.scores(x)
+    }
+}
+
+fn batches(size: usize) -> chainrule::Result<Vec<(Tensor, Vec<usize>)>> {
+    let train = data::embedded()?.train;
+    let mean = Normalization::MeanImage(mean_image(&train).into());
+    let pictures = Pictures::new(train, mean);
+    let batch = |i: usize| {
+        let indices: Vec<usize> = (0..size).map(|j| (i * size + j) % pictures.len()).collect();
+        let labels = indices.iter().map(|i| pictures.label(*i)).collect();
+        (pictures.batch(&indices, DType::F32), labels)
+    };
+    Ok((0..BATCHES).map(batch).collect())
+}

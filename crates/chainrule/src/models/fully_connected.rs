@@ -1,0 +1,319 @@
+//! A fully connected network of any depth.
+//!
+//! ```text
+//! {affine - [batch or layer norm] - relu - [dropout]} x hidden layers - affine - softmax (or SVM) loss
+//! ```
+//! Parameters W1, b1, [gamma1, beta1], W2, ...: W_i (in, out) normal, biases and shifts 0, scales 1. The loss adds
+//! `0.5 reg sum(W_i^2)`. The defaults are the course's.
+
+use super::summary::Layer;
+use super::{Model, Param};
+use crate::ops::affine_norm_relu::{self as hidden, Dropout, Norm as LayerNorm};
+use crate::ops::batch_norm::{BatchNormParams, RunningStats};
+use crate::ops::softmax_cross_entropy::CrossEntropyParams;
+use crate::ops::{Mode, affine, multiclass_svm, softmax_cross_entropy};
+use crate::rng::Rng;
+use crate::tensor::{DType, Tensor, float};
+use chainrule_kernels::reduce::regularize;
+
+/// What follows each hidden affine layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Norm {
+    /// Nothing.
+    #[default]
+    None,
+    /// Batch normalization.
+    Batch,
+    /// Layer normalization.
+    Layer,
+}
+
+/// The loss on top.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// Softmax cross-entropy.
+    Softmax {
+        /// Share of the target spread evenly over all classes.
+        label_smoothing: f64,
+    },
+    /// The multiclass hinge loss with margin 1.
+    Svm,
+}
+
+/// How a [`FullyConnectedNet`] is made. The defaults are the course's; the hidden layers must be given.
+#[derive(Clone, Debug)]
+pub struct FullyConnectedConfig {
+    /// The shape of one input, without the batch axis.
+    pub input_shape: Vec<usize>,
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// The number of classes.
+    pub classes: usize,
+    /// What follows each hidden affine layer.
+    pub norm: Norm,
+    /// Probability that dropout keeps a unit; 1 for no dropout.
+    pub dropout_keep: f64,
+    /// If given, every dropout layer starts over from this seed at every call, so that it drops the same units.
+    pub dropout_seed: Option<u32>,
+    /// L2 regularization of the weights.
+    pub reg: f64,
+    /// Standard deviation of the initial weights; `None` for sqrt(2 / inputs) in each layer (He et al. 2015).
+    pub weight_scale: Option<f64>,
+    /// The loss.
+    pub loss: Loss,
+    /// What it computes in.
+    pub dtype: DType,
+}
+
+impl Default for FullyConnectedConfig {
+    fn default() -> Self {
+        FullyConnectedConfig {
+            input_shape: vec![3, 32, 32],
+            hidden: Vec::new(),
+            classes: 10,
+            norm: Norm::None,
+            dropout_keep: 1.0,
+            dropout_seed: None,
+            reg: 0.0,
+            weight_scale: Some(1e-2),
+            loss: Loss::Softmax { label_smoothing: 0.0 },
+            dtype: DType::F32,
+        }
+    }
+}
+
+/// Where a hidden layer's parameters are among the network's.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    w: usize,
+    /// Of gamma; beta follows.
+    gamma: Option<usize>,
+}
+
+/// The network. See the [module](self).
+#[derive(Debug)]
+pub struct FullyConnectedNet {
+    config: FullyConnectedConfig,
+    params: Vec<Param>,
+    places: Vec<Place>,
+    running: Vec<RunningStats>,
+    /// Caches of the hidden layers, kept between steps for its allocation only.
+    caches: Vec<hidden::Cache>,
+}
+
+impl FullyConnectedNet {
+    /// A network with initial weights drawn from `rng`: layer by layer, row-major, in `f64`, rounded to the dtype.
+    ///
+    /// # Panics
+    /// If a width or the number of classes is 0, or `dropout_keep` is not in (0, 1].
+    #[track_caller]
+    pub fn new(config: FullyConnectedConfig, rng: &mut Rng) -> FullyConnectedNet {
+        assert!(config.hidden.iter().all(|w| *w > 0) && config.classes > 0, "layers need a width");
+        assert!(config.dropout_keep > 0.0 && config.dropout_keep <= 1.0, "dropout keeps a share in (0, 1]");
+        let (mut params, mut places, mut running) = (Vec::new(), Vec::new(), Vec::new());
+        let inputs: usize = config.input_shape.iter().product();
+        let widths = config.hidden.iter().chain([&config.classes]);
+        let mut before = inputs;
+        for (i, &width) in widths.enumerate() {
+            let number = i + 1;
+            let mut add = |kind: &str, value: Tensor| {
+                params.push(Param { name: format!("{kind}{number}"), value, decay: kind == "W" });
+                params.len() - 1
+            };
+            let std = config.weight_scale.unwrap_or((2.0 / before as f64).sqrt());
+            let w = add("W", Tensor::randn([before, width], std, config.dtype, rng));
+            add("b", Tensor::zeros([width], config.dtype));
+            let normed = config.norm != Norm::None && i < config.hidden.len();
+            let gamma = normed.then(|| add("gamma", Tensor::ones([width], config.dtype)));
+            if normed {
+                add("beta", Tensor::zeros([width], config.dtype));
+                running.push(RunningStats::zeros(width, config.dtype));
+            }
+            places.push(Place { w, gamma });
+            before = width;
+        }
+        if config.norm != Norm::Batch {
+            running.clear();
+        }
+        FullyConnectedNet { config, params, places, running, caches: Vec::new() }
+    }
+
+    /// How it was made.
+    pub fn config(&self) -> &FullyConnectedConfig {
+        &self.config
+    }
+
+    fn value(&self, i: usize) -> &Tensor {
+        &self.params[i].value
+    }
+
+    /// The scores of test mode, as the course computes them: dropout layers with a seed of their own start the generator over.
+    ///
+    /// # Panics
+    /// If x is not a batch of inputs of the network's type.
+    #[track_caller]
+    pub fn scores_with(&self, x: &Tensor, rng: &mut Rng) -> Tensor {
+        let mut running = self.running.clone();
+        let mut h = x.clone();
+        for layer in 0..self.config.hidden.len() {
+            h = self.hidden_forward(layer, &h, Mode::Test, &mut running, rng).0;
+        }
+        self.top(&h).0
+    }
+
+    fn top(&self, h: &Tensor) -> (Tensor, affine::Cache) {
+        let place = self.places[self.config.hidden.len()];
+        affine::forward(h, self.value(place.w), self.value(place.w + 1))
+    }
+
+    fn hidden_forward(
+        &self,
+        layer: usize,
+        x: &Tensor,
+        mode: Mode,
+        running: &mut [RunningStats],
+        rng: &mut Rng,
+    ) -> (Tensor, hidden::Cache) {
+        let Place { w, gamma } = self.places[layer];
+        let scale = gamma.map(|g| (self.value(g), self.value(g + 1)));
+        let norm = match (self.config.norm, scale) {
+            (Norm::Batch, Some((gamma, beta))) => {
+                LayerNorm::Batch { gamma, beta, params: BatchNormParams::default(), running: &mut running[layer] }
+            }
+            (Norm::Layer, Some((gamma, beta))) => LayerNorm::Layer { gamma, beta, params: Default::default() },
+            _ => LayerNorm::None,
+        };
+        let dropout = (self.config.dropout_keep < 1.0).then(|| {
+            if let Some(seed) = self.config.dropout_seed {
+                rng.seed_dropout(seed);
+            }
+            Dropout { keep: self.config.dropout_keep, rng }
+        });
+        hidden::forward(x, self.value(w), self.value(w + 1), norm, dropout, mode)
+    }
+
+    /// `0.5 reg sum(W^2)`, added to the loss one layer after another; reg W is added to the gradients.
+    fn regularize(&self, mut loss: f64, grads: &mut [Tensor]) -> f64 {
+        let reg = self.config.reg;
+        if reg == 0.0 {
+            return loss;
+        }
+        for place in &self.places {
+            float!(self.config.dtype, T => {
+                let w = self.value(place.w).data::<T>();
+                loss += 0.5 * reg * regularize(w, grads[place.w].data_mut::<T>(), reg);
+            });
+        }
+        loss
+    }
+}
+
+impl Model for FullyConnectedNet {
+    fn name(&self) -> &'static str {
+        "fully-connected"
+    }
+
+    fn dtype(&self) -> DType {
+        self.config.dtype
+    }
+
+    fn input_shape(&self) -> &[usize] {
+        &self.config.input_shape
+    }
+
+    fn classes(&self) -> usize {
+        self.config.classes
+    }
+
+    fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    fn params_mut(&mut self) -> &mut [Param] {
+        &mut self.params
+    }
+
+    fn buffers(&self) -> Vec<(String, Tensor)> {
+        let named = |(i, r): (usize, &RunningStats)| {
+            [(format!("running_mean{}", i + 1), r.mean.clone()), (format!("running_var{}", i + 1), r.var.clone())]
+        };
+        self.running.iter().enumerate().flat_map(named).collect()
+    }
+
+    fn set_buffer(&mut self, name: &str, value: &Tensor) -> bool {
+        for (i, r) in self.running.iter_mut().enumerate() {
+            for (kind, slot) in [("running_mean", &mut r.mean), ("running_var", &mut r.var)] {
+                if name.strip_prefix(kind).is_some_and(|n| n.parse() == Ok(i + 1)) && slot.shape() == value.shape() {
+                    *slot = value.to_dtype(slot.dtype());
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn scores(&self, x: &Tensor) -> Tensor {
+        self.scores_with(x, &mut Rng::new(0))
+    }
+
+    fn loss(&mut self, x: &Tensor, labels: &[usize], rng: &mut Rng, grads: &mut Vec<Tensor>) -> f64 {
+        let mut running = std::mem::take(&mut self.running);
+        let mut caches = std::mem::take(&mut self.caches);
+        let mut h = x.clone();
+        for layer in 0..self.config.hidden.len() {
+            let (y, cache) = self.hidden_forward(layer, &h, Mode::Train, &mut running, rng);
+            caches.push(cache);
+            h = y;
+        }
+        self.running = running;
+        let (scores, top) = self.top(&h);
+        let (loss, dscores) = match self.config.loss {
+            Loss::Softmax { label_smoothing } => {
+                let params = CrossEntropyParams { label_smoothing };
+                let (loss, cache) = softmax_cross_entropy::forward(&scores, labels, &params);
+                (loss, softmax_cross_entropy::backward(&cache))
+            }
+            Loss::Svm => {
+                let (loss, cache) = multiclass_svm::forward(&scores, labels);
+                (loss, multiclass_svm::backward(&cache))
+            }
+        };
+        // The gradients arrive from the top down: they are pushed in reverse and turned around at the end.
+        grads.clear();
+        let [mut dh, dw, db] = affine::backward_for([caches.last().is_some(), true, true], &dscores, &top);
+        grads.extend([db, dw].into_iter().flatten());
+        while let (Some(cache), Some(dy)) = (caches.pop(), dh.take()) {
+            let [dx, dw, db, dgamma, dbeta] = hidden::backward_for([!caches.is_empty(), true, true, true, true], &dy, &cache);
+            grads.extend([dbeta, dgamma, db, dw].into_iter().flatten());
+            dh = dx;
+        }
+        grads.reverse();
+        self.caches = caches;
+        self.regularize(loss, grads)
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        let mut layers = Vec::new();
+        let mut before: usize = self.config.input_shape.iter().product();
+        let widths = self.config.hidden.iter().chain([&self.config.classes]);
+        for (i, &width) in widths.enumerate() {
+            let mut add = |name: String, params: usize, multiply_adds: usize, kept: usize| {
+                layers.push(Layer { name, output: vec![width], params, multiply_adds, kept });
+            };
+            add(format!("affine {before} -> {width}"), before * width + width, before * width, width);
+            if i < self.config.hidden.len() {
+                match self.config.norm {
+                    Norm::Batch => add("batch norm".into(), 2 * width, 2 * width, width),
+                    Norm::Layer => add("layer norm".into(), 2 * width, 2 * width, width),
+                    Norm::None => {}
+                }
+                add("relu".into(), 0, 0, 0);
+                if self.config.dropout_keep < 1.0 {
+                    add(format!("dropout, keeps {}", self.config.dropout_keep), 0, 0, width);
+                }
+            }
+            before = width;
+        }
+        layers
+    }
+}

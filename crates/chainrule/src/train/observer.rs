@@ -1,0 +1,85 @@
+//! Whoever wants to show something of a training observes it.
+
+use crate::error::Result;
+use std::io::Write;
+
+/// A finished step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepEvent {
+    /// Which step, from 1.
+    pub step: usize,
+    /// How many there will be.
+    pub steps: usize,
+    /// The epoch it belongs to, from 0.
+    pub epoch: usize,
+    /// The loss of its batch, before the update.
+    pub loss: f64,
+    /// The learning rate of its update.
+    pub learning_rate: f64,
+    /// Examples in its batch.
+    pub examples: usize,
+}
+
+/// A finished check of the accuracies: after the first step, after each epoch, after the last step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CheckEvent {
+    /// Steps done.
+    pub step: usize,
+    /// Epochs done.
+    pub epoch: usize,
+    /// How many there will be.
+    pub epochs: usize,
+    /// Accuracy on (a sample of) the training examples.
+    pub train_accuracy: f64,
+    /// Accuracy on (a sample of) the validation examples.
+    pub val_accuracy: f64,
+    /// Whether this is the best validation accuracy so far.
+    pub best: bool,
+}
+
+/// Sees what happens in a training. An error stops it.
+pub trait Observer {
+    /// After each step.
+    fn step(&mut self, _event: &StepEvent) -> Result<()> {
+        Ok(())
+    }
+
+    /// After each check of the accuracies.
+    fn check(&mut self, _event: &CheckEvent) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet;
+
+impl Observer for Quiet {}
+
+/// Writes the course's lines: `(Iteration 1 / 40) loss: 2.302585` every `every` steps, and
+/// `(Epoch 1 / 20) train acc: 0.400000; val_acc: 0.132000` at every check.
+#[derive(Debug)]
+pub struct CourseLog<W> {
+    /// Where the lines go. A closed pipe is not an error of the training.
+    pub out: W,
+    /// Print the loss of every so many steps.
+    pub every: usize,
+}
+
+impl<W: Write> Observer for CourseLog<W> {
+    fn step(&mut self, e: &StepEvent) -> Result<()> {
+        if (e.step - 1).is_multiple_of(self.every.max(1)) {
+            let _ = writeln!(self.out, "(Iteration {} / {}) loss: {:.6}", e.step, e.steps, e.loss);
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, e: &CheckEvent) -> Result<()> {
+        let CheckEvent { epoch, epochs, train_accuracy, val_accuracy, .. } = e;
+        let _ = writeln!(
+            self.out,
+            "(Epoch {epoch} / {epochs}) train acc: {train_accuracy:.6}; val_acc: {val_accuracy:.6}"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Weights as pictures.
+
+use crate::tensor::{DType, Tensor};
+
+/// Pictures x (N, H, W, C) in one square grid, as the course's visualize_grid: g = ceil(sqrt N) pictures a side, `padding` pixels
+/// of 0 between them, each picture scaled on its own so that its smallest value is 0 and its largest `ubound`. Cells without a
+/// picture stay 0, and so does a picture of one value. Returns (g H + (g-1) padding, g W + (g-1) padding, C) of `f64`.
+///
+/// # Panics
+/// If x does not have four axes.
+#[track_caller]
+pub fn grid(x: &Tensor, ubound: f64, padding: usize) -> Tensor {
+    let [n, h, w, c] = x.shape()[..] else { panic!("pictures have four axes (N, H, W, C); the shape is {:?}", x.shape()) };
+    let side = (1..=n).find(|g| g * g >= n).unwrap_or(0);
+    let gaps = side.saturating_sub(1) * padding;
+    let (height, width) = (side * h + gaps, side * w + gaps);
+    let mut canvas = vec![0.0; height * width * c];
+    let size = (h * w * c).max(1);
+    for (i, picture) in x.to_vec().chunks_exact(size).enumerate() {
+        let low = picture.iter().fold(f64::INFINITY, |m, v| m.min(*v));
+        let high = picture.iter().fold(f64::NEG_INFINITY, |m, v| m.max(*v));
+        let (top, left) = (i / side * (h + padding), i % side * (w + padding));
+        for (y, row) in picture.chunks_exact(w * c).enumerate() {
+            let start = ((top + y) * width + left) * c;
+            for (out, v) in canvas[start..start + w * c].iter_mut().zip(row) {
+                *out = if high > low { ubound * (v - low) / (high - low) } else { 0.0 };
+            }
+        }
+    }
+    Tensor::from_f64([height, width, c], &canvas)
+}
+
+/// The first `n` rows of w (M, C H W), each a picture of channels, as pictures (n, H, W, C) for [`grid`].
+///
+/// # Panics
+/// If the rows are not of `shape` (C, H, W), or there are fewer than `n`.
+#[track_caller]
+pub fn rows_as_pictures(w: &Tensor, n: usize, shape: [usize; 3]) -> Tensor {
+    let [c, h, width] = shape;
+    let (rows, d) = w.rows();
+    assert!(d == c * h * width && n <= rows, "{n} pictures {shape:?} from {:?}", w.shape());
+    let values = w.to_dtype(DType::F64).to_vec();
+    let mut out = Vec::with_capacity(n * d);
+    for row in values.chunks_exact(d).take(n) {
+        for pixel in 0..h * width {
+            out.extend((0..c).map(|channel| row[channel * h * width + pixel]));
+        }
+    }
+    Tensor::from_f64([n, h, width, c], &out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_scaled_on_their_own() {
+        let x = Tensor::from_f64([3, 1, 2, 1], &[0.0, 2.0, 5.0, 5.0, -1.0, 3.0]);
+        let g = grid(&x, 255.0, 1);
+        assert_eq!(&g.shape()[..], &[3, 5, 1]);
+        assert_eq!(g.to_vec(), [0., 255., 0., 0., 0., 0., 0., 0., 0., 0., 0., 255., 0., 0., 0.]);
+    }
+
+    #[test]
+    fn channels_move_last() {
+        let w = Tensor::from_f64([1, 8], &[0., 1., 2., 3., 4., 5., 6., 7.]);
+        assert_eq!(rows_as_pictures(&w, 1, [2, 2, 2]).to_vec(), [0., 4., 1., 5., 2., 6., 3., 7.]);
+    }
+}

@@ -1,0 +1,133 @@
+//! The rules of the house that a program can check.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every Rust file below a folder, with its text.
+fn sources(below: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(below)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).flatten() {
+            let path = entry.path();
+            if path.is_dir() && path.file_name().is_none_or(|n| n != "target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path.strip_prefix(root()).expect("below the root").display().to_string();
+                found.push((name, fs::read_to_string(&path).expect("a readable source")));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources below {below}");
+    found
+}
+
+/// The lines before a file's own tests.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap_or(text)
+}
+
+/// A line without its comment.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or(line)
+}
+
+#[test]
+fn files_stay_under_400_lines() {
+    let long: Vec<String> = sources("crates").into_iter().chain(sources("bench"))
+        .filter(|(_, text)| text.lines().count() > 400)
+        .map(|(name, text)| format!("{name}: {} lines", text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "too long: {long:#?}");
+}
+
+#[test]
+fn unsafe_stays_in_the_kernels() {
+    for (name, text) in sources("crates").into_iter().chain(sources("bench")) {
+        if name.starts_with("crates/kernels/") || name.ends_with("tests/tidy.rs") {
+            continue;
+        }
+        let used = text.lines().find(|l| code(l).contains("unsafe") && !code(l).contains("forbid(unsafe_code)"));
+        assert!(used.is_none(), "{name}: {used:?}");
+    }
+}
+
+#[test]
+fn nothing_of_the_world_is_unwrapped() {
+    const WORLD: [&str; 8] = ["fs::", "File::", "env::var", "read_to", "from_str", "stdin()", "TcpStream", "Command::"];
+    for (name, text) in sources("crates") {
+        if name.contains("/tests") || name.contains("/examples/") {
+            continue;
+        }
+        for line in without_tests(&text).lines() {
+            let line = code(line);
+            let unwrapped = line.contains(".unwrap()") || line.contains(".expect(");
+            assert!(!(unwrapped && WORLD.iter().any(|w| line.contains(w))), "{name}: {line}");
+            assert!(!line.contains(".unwrap()"), "{name}: say why it cannot fail, or return an error: {line}");
+        }
+    }
+}
+
+#[test]
+fn one_op_one_file_in_the_order_of_reading() {
+    let list = fs::read_to_string(root().join("crates/chainrule/src/ops/mod.rs")).expect("the list of ops");
+    let names: Vec<&str> = list.split("ops![").nth(1).and_then(|l| l.split(']').next()).expect("ops![...]")
+        .split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
+    assert!(names.len() >= 10, "{names:?}");
+    let mut files: Vec<String> = sources("crates/chainrule/src/ops").into_iter()
+        .filter_map(|(name, _)| name.strip_prefix("crates/chainrule/src/ops/").map(str::to_string))
+        .filter(|name| !name.contains('/') && name != "mod.rs" && name != "tests.rs")
+        .map(|name| name.trim_end_matches(".rs").to_string())
+        .collect();
+    files.sort();
+    let mut listed: Vec<String> = names.iter().map(|n| n.to_string()).collect();
+    listed.sort();
+    assert_eq!(files, listed, "ops![...] lists every file of ops/");
+    for name in names.iter().filter(|n| **n != "elementwise") {
+        let text = fs::read_to_string(root().join(format!("crates/chainrule/src/ops/{name}.rs"))).expect("an op's file");
+        assert!(text.starts_with("//! "), "{name}: begins with its formula");
+        let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{name}: has no `{what}`"));
+        let order = ["pub struct Cache", "pub fn forward", "pub fn backward", "pub fn checks"].map(place);
+        assert!(order.is_sorted(), "{name}: Cache, forward, backward, checks, in this order");
+    }
+}
+
+#[test]
+fn the_glue_of_an_op_stays_small() {
+    for (name, text) in sources("crates/chainrule/src/ops") {
+        let lines = without_tests(&text).lines().filter(|l| !code(l).trim().is_empty()).count();
+        assert!(lines <= 260, "{name}: {lines} lines of code, at most 260");
+    }
+}
+
+#[test]
+fn imports_point_downward() {
+    // Each part may use those before it.
+    const ORDER: [&str; 7] = ["tensor", "ops", "optim", "data", "models", "train", "lab"];
+    let uses = |text: &str, part: &str| text.lines().any(|l| code(l).contains(&format!("crate::{part}::")));
+    for (name, text) in sources("crates/chainrule/src/tensor").into_iter().chain(sources("crates/chainrule/src/ops")) {
+        let own = if name.contains("/tensor/") { 0 } else { 1 };
+        for part in &ORDER[own + 1..] {
+            assert!(!uses(without_tests(&text), part), "{name} uses crate::{part}");
+        }
+    }
+    for (name, text) in sources("crates/kernels/src") {
+        assert!(!text.lines().any(|l| code(l).contains("chainrule::")), "{name} uses the library");
+    }
+}
+
+#[test]
+fn the_project_speaks_of_itself_alone() {
+    for (name, text) in sources("crates").into_iter().chain(sources("bench")) {
+        if name.ends_with("tests/tidy.rs") {
+            continue;
+        }
+        for word in ["TODO", "FIXME", "XXX", "todo!", "unimplemented!", "/work/", "/opt/peer"] {
+            assert!(!text.contains(word), "{name} contains {word}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! An allocator that counts, for tests of what a program asks the system for.
+//!
+//! ```
+//! use chainrule_kernels::counting::{Counting, requests};
+//! #[global_allocator]
+//! static ALLOCATOR: Counting = Counting;
+//!
+//! let before = requests();
+//! drop(vec![1, 2, 3]);
+//! assert_eq!(requests() - before, 1);
+//! ```
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, counting every request for memory by any thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting;
+
+/// Requests so far; 0 throughout if [`Counting`] is not the global allocator.
+pub fn requests() -> usize {
+    REQUESTS.load(Ordering::SeqCst)
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        REQUESTS.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        REQUESTS.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        REQUESTS.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}

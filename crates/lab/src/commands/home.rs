@@ -1,0 +1,29 @@
+//! `chainrule` alone: what it is, what this CPU offers, five commands to try.
+
+use crate::{machine, show};
+use anstyle::AnsiColor;
+use anyhow::Result;
+use std::process::ExitCode;
+
+const TRY: [(&str, &str); 5] = [
+    ("chainrule train", "train on 4,000 real pictures, open the report"),
+    ("chainrule train --hidden 100,100 --optim sgd --lr 1e-3", "something simpler"),
+    ("chainrule gradcheck all", "every gradient against numerical ones"),
+    ("chainrule summary --hidden 200,150 --batch 256", "layers, parameters, memory"),
+    ("chainrule bench", "how fast this machine trains"),
+];
+
+/// Prints the page.
+pub fn run() -> Result<ExitCode> {
+    let (head, dim) = (show::color(AnsiColor::Cyan), anstyle::Style::new().dimmed());
+    show::line(format!("{head}chainrule{head:#}: neural networks you can see through\n"));
+    for (name, value) in machine::facts() {
+        show::line(format!("  {dim}{name:<20}{dim:#} {value}"));
+    }
+    show::line("\nTry:");
+    for (command, what) in TRY {
+        show::line(format!("  {command}\n      {dim}{what}{dim:#}"));
+    }
+    show::line("\n`chainrule help COMMAND` tells all of a command's options.");
+    Ok(ExitCode::SUCCESS)
+}
