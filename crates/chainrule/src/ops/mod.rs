@@ -4,10 +4,16 @@
 //! to the other, and there is no second implementation of any derivative.
 
 pub mod affine;
+pub mod affine_norm_relu;
+pub mod affine_relu;
+pub mod batch_norm;
 pub mod dropout;
 pub mod elementwise;
+pub mod layer_norm;
 pub mod maxout;
+pub mod multiclass_svm;
 pub mod prelu;
+pub mod softmax_cross_entropy;
 
 use crate::gradcheck::Case;
 
@@ -36,4 +42,16 @@ macro_rules! ops {
     };
 }
 
-ops![affine, elementwise, prelu, maxout, dropout];
+ops![
+    affine,
+    elementwise,
+    prelu,
+    maxout,
+    dropout,
+    batch_norm,
+    layer_norm,
+    softmax_cross_entropy,
+    multiclass_svm,
+    affine_relu,
+    affine_norm_relu,
+];
