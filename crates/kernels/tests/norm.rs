@@ -2,7 +2,7 @@
 
 use chainrule_kernels::norm::{
     Affine, Downstream, ROW_BLOCK, Stats, Upstream, batch_norm, batch_norm_backward,
-    batch_norm_backward_graph, layer_norm, layer_norm_backward, normalise, relu_backward,
+    batch_norm_backward_graph, layer_norm, layer_norm_backward, normalise,
 };
 use chainrule_kernels::simd::with_level;
 use chainrule_kernels::threads::set_threads;
@@ -285,20 +285,6 @@ fn tall_columns_keep_their_digits() {
     assert!(mean.iter().all(|m| (m - 100.0).abs() < 1e-4), "{mean:?}");
     assert!(var.iter().all(|v| (v - 0.25).abs() < 1e-6), "{var:?}");
     assert!(y.iter().all(|v| (v.abs() - 1.0).abs() < 1e-3));
-}
-
-#[test]
-fn a_relu_lets_the_gradient_of_positive_outputs_through() {
-    for n in [0, 5, 40_000] {
-        let (dy, y) = (numbers::<f32>(n, 1), numbers::<f32>(n, 2));
-        let want: Vec<f32> =
-            dy.iter().zip(&y).map(|(dy, y)| if *y > 0.0 { *dy } else { 0.0 }).collect();
-        everywhere(&want, "relu", || {
-            let mut dx = vec![f32::NAN; n];
-            relu_backward(&dy, &y, &mut dx);
-            dx
-        });
-    }
 }
 
 #[test]

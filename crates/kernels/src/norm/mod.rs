@@ -15,9 +15,8 @@ pub use graph::batch_norm_backward_graph;
 pub use rows::{layer_norm, layer_norm_backward};
 
 use crate::real::Real;
-use crate::reduce::BLOCK;
 pub use crate::reduce::ROW_BLOCK;
-use crate::threads::{parallel_chunks, parallel_for};
+use crate::threads::parallel_for;
 
 /// Matrices with fewer elements than this are worked on by the calling thread alone: waking another would take as long.
 const PARALLEL_FROM: usize = 16 * 1024;
@@ -69,28 +68,5 @@ fn spread(elements: usize, tasks: usize, f: impl Fn(usize) + Sync) {
         (0..tasks).for_each(f);
     } else {
         parallel_for(tasks, f);
-    }
-}
-
-/// The gradient through a ReLU: `dx = dy` where its output `y` is positive, else 0.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn relu_backward<T: Real>(dy: &[T], y: &[T], dx: &mut [T]) {
-    assert!(dy.len() == y.len() && y.len() == dx.len(), "lengths of a ReLU");
-    if y.len() < PARALLEL_FROM {
-        return mask(dy, y, dx);
-    }
-    parallel_chunks(dx, BLOCK, |block, dx| {
-        let part = block * BLOCK..block * BLOCK + dx.len();
-        mask(&dy[part.clone()], &y[part], dx);
-    });
-}
-
-crate::multiversion! {
-    fn mask<T: Real>(dy: &[T], y: &[T], dx: &mut [T]) {
-        for ((dx, dy), y) in dx.iter_mut().zip(dy).zip(y) {
-            *dx = if *y > T::ZERO { *dy } else { T::ZERO };
-        }
     }
 }
