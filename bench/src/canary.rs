@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Numbers in the array, 4 KiB: it stays in the first-level cache.
 const NUMBERS: usize = 1024;
 /// Multiply-adds on a number between its load and its store, so that arithmetic is all that takes time.
-const CHAIN: usize = 4;
+const CHAIN: usize = 8;
 /// A burst takes about this long.
 const BURST: Duration = Duration::from_millis(3);
 
