@@ -4,11 +4,10 @@
 //! y = max(0, x w + b)      x (N, D...) seen as (N, D)   w (D, M)   b (M)   y (N, M)
 //! da = dy where y > 0, else 0      dx = da w^T      dw = x^T da      db = sum over N of da
 //! ```
-//! The bias and the ReLU are applied to each block of the product while it is in the cache. NaN there becomes 0, for the ReLU of
-//! the product keeps the larger of two numbers; a net whose weights are NaN shows it in its last layer, which has no ReLU.
+//! The bias and the ReLU are applied to each block of the product while it is in the cache. NaN comes through the ReLU.
 //!
 //! Saved: x, w and y (shared). Cost: that of `affine`; one pass over dy and y more in backward. Both derivatives are those of
-//! [`affine`] and of [`relu`](super::elementwise::relu). Source: the course's sandwich layers.
+//! [`affine`] and of [`relu`]. Source: the course's sandwich layers.
 
 use super::affine::{self, product};
 use super::elementwise::{self, relu};
@@ -112,6 +111,16 @@ mod tests {
             for (one, other) in [(grads.dx, apart.dx), (grads.dw, apart.dw), (grads.db, apart.db)] {
                 assert_eq!(one.to_vec(), other.to_vec());
             }
+        }
+    }
+
+    #[test]
+    fn nan_comes_through() {
+        for (n, d, m) in [(2, 3, 4), (40, 50, 60)] {
+            let x = Tensor::full([n, d], f64::NAN, DType::F32);
+            let (y, _) =
+                forward(&x, &Tensor::ones([d, m], DType::F32), &Tensor::ones([m], DType::F32));
+            assert!(y.to_vec().iter().all(|v| v.is_nan()));
         }
     }
 }
