@@ -39,8 +39,11 @@ fn main() -> Result<()> {
 
             // Backward: the same ops in reverse. Nobody needs the gradient of the pictures.
             let dscores = softmax_cross_entropy::backward(&top);
-            let affine::Grads { dx: dhidden, dw: dw2, db: db2 } = affine::backward(&dscores, &second);
-            let [_, Some(dw1), Some(db1)] = affine_relu::backward_for([false, true, true], &dhidden, &first) else {
+            let affine::Grads { dx: dhidden, dw: dw2, db: db2 } =
+                affine::backward(&dscores, &second);
+            let [_, Some(dw1), Some(db1)] =
+                affine_relu::backward_for([false, true, true], &dhidden, &first)
+            else {
                 unreachable!("both were asked for")
             };
 
@@ -54,9 +57,14 @@ fn main() -> Result<()> {
         let x = val.batch(&all, DType::F32);
         let (hidden, _) = affine_relu::forward(&x, &w1, &b1);
         let (scores, _) = affine::forward(&hidden, &w2, &b2);
-        let right = argmax_rows(&scores).iter().enumerate().filter(|(i, c)| val.label(*i) == **c).count();
+        let right =
+            argmax_rows(&scores).iter().enumerate().filter(|(i, c)| val.label(*i) == **c).count();
         let loss = total / train.len().div_ceil(batch) as f64;
-        println!("epoch {}: loss {loss:.3}, validation accuracy {:.1}%", epoch + 1, right as f64 / 10.0);
+        println!(
+            "epoch {}: loss {loss:.3}, validation accuracy {:.1}%",
+            epoch + 1,
+            right as f64 / 10.0
+        );
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ use crate::tensor::{DType, Tensor};
 /// If x does not have four axes.
 #[track_caller]
 pub fn grid(x: &Tensor, ubound: f64, padding: usize) -> Tensor {
-    let [n, h, w, c] = x.shape()[..] else { panic!("pictures have four axes (N, H, W, C); the shape is {:?}", x.shape()) };
+    let [n, h, w, c] = x.shape()[..] else {
+        panic!("pictures have four axes (N, H, W, C); the shape is {:?}", x.shape())
+    };
     let side = (1..=n).find(|g| g * g >= n).unwrap_or(0);
     let gaps = side.saturating_sub(1) * padding;
     let (height, width) = (side * h + gaps, side * w + gaps);

@@ -36,9 +36,18 @@ fn hash_of(t: &Training) -> String {
     };
     let mut model = FullyConnectedNet::new(config, &mut rng);
     let rule = make(t.rule, &OptimConfig::default()).expect("a known rule");
-    let schedule = Schedule::by_name("one-cycle", &ScheduleConfig::default()).expect("a known schedule");
-    let options = SolverOptions { batch_size: 50, epochs: t.epochs, learning_rate: 1e-3, schedule, ..SolverOptions::default() };
-    let history = Solver::new(&mut model, rule, &train, &val, options).train(&mut rng, &mut Quiet).expect("a finite loss");
+    let schedule =
+        Schedule::by_name("one-cycle", &ScheduleConfig::default()).expect("a known schedule");
+    let options = SolverOptions {
+        batch_size: 50,
+        epochs: t.epochs,
+        learning_rate: 1e-3,
+        schedule,
+        ..SolverOptions::default()
+    };
+    let history = Solver::new(&mut model, rule, &train, &val, options)
+        .train(&mut rng, &mut Quiet)
+        .expect("a finite loss");
     let mut hash = Sha256::new();
     let params = model.params().iter().map(|p| p.value.clone());
     for tensor in params.chain(model.buffers().into_iter().map(|(_, t)| t)) {
@@ -50,8 +59,13 @@ fn hash_of(t: &Training) -> String {
 
 #[test]
 fn any_number_of_threads_gives_the_same_weights() {
-    for (norm, rule, dtype) in [(Norm::Batch, "adam", DType::F32), (Norm::Layer, "sgd", DType::F32), (Norm::None, "rmsprop", DType::F64)] {
-        let training = Training { norm, rule, dtype, hidden: vec![200, 150], epochs: 2, num_train: 1000 };
+    for (norm, rule, dtype) in [
+        (Norm::Batch, "adam", DType::F32),
+        (Norm::Layer, "sgd", DType::F32),
+        (Norm::None, "rmsprop", DType::F64),
+    ] {
+        let training =
+            Training { norm, rule, dtype, hidden: vec![200, 150], epochs: 2, num_train: 1000 };
         let hashes = [1, 2, 3, 8].map(|threads| {
             set_threads(threads);
             hash_of(&training)
@@ -62,7 +76,17 @@ fn any_number_of_threads_gives_the_same_weights() {
 
 #[test]
 fn every_simd_level_gives_the_same_weights() {
-    let training = Training { norm: Norm::Batch, rule: "adamw", dtype: DType::F32, hidden: vec![40, 30], epochs: 1, num_train: 150 };
-    let hashes: Vec<String> = Level::available().into_iter().map(|level| with_level(level, || hash_of(&training))).collect();
+    let training = Training {
+        norm: Norm::Batch,
+        rule: "adamw",
+        dtype: DType::F32,
+        hidden: vec![40, 30],
+        epochs: 1,
+        num_train: 150,
+    };
+    let hashes: Vec<String> = Level::available()
+        .into_iter()
+        .map(|level| with_level(level, || hash_of(&training)))
+        .collect();
     assert!(hashes.iter().all(|h| *h == hashes[0]), "{hashes:#?}");
 }

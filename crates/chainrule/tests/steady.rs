@@ -19,8 +19,16 @@ fn a_training_step_asks_the_system_for_no_memory() {
     let splits = embedded().expect("the embedded pictures");
     let mean = Normalization::MeanImage(mean_image(&splits.train).into());
     let (train, val) = (Pictures::new(splits.train, mean.clone()), Pictures::new(splits.val, mean));
-    for (norm, dropout_keep, rule) in [(Norm::None, 1.0, "sgd"), (Norm::Batch, 0.8, "adam"), (Norm::Layer, 1.0, "adamw")] {
-        let config = FullyConnectedConfig { hidden: vec![200, 150], norm, dropout_keep, reg: 1e-3, ..Default::default() };
+    for (norm, dropout_keep, rule) in
+        [(Norm::None, 1.0, "sgd"), (Norm::Batch, 0.8, "adam"), (Norm::Layer, 1.0, "adamw")]
+    {
+        let config = FullyConnectedConfig {
+            hidden: vec![200, 150],
+            norm,
+            dropout_keep,
+            reg: 1e-3,
+            ..Default::default()
+        };
         let mut rng = Rng::new(1);
         let mut model = FullyConnectedNet::new(config, &mut rng);
         let rule = make(rule, &OptimConfig::default()).expect("a known rule");
@@ -37,6 +45,10 @@ fn a_training_step_asks_the_system_for_no_memory() {
             solver.step(t as usize, 1e-3, &mut rng).expect("a finite loss");
         }
         let after = (requests() - before, pool_stats().system_requests - pool);
-        assert_eq!(after, (0, 0), "{norm:?}: requests of the allocator and of the pool in 70 steps");
+        assert_eq!(
+            after,
+            (0, 0),
+            "{norm:?}: requests of the allocator and of the pool in 70 steps"
+        );
     }
 }

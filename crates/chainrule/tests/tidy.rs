@@ -12,7 +12,9 @@ fn sources(below: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(below)];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).flatten() {
+        for entry in
+            fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).flatten()
+        {
             let path = entry.path();
             if path.is_dir() && path.file_name().is_none_or(|n| n != "target") {
                 folders.push(path);
@@ -38,7 +40,9 @@ fn code(line: &str) -> &str {
 
 #[test]
 fn files_stay_under_400_lines() {
-    let long: Vec<String> = sources("crates").into_iter().chain(sources("bench"))
+    let long: Vec<String> = sources("crates")
+        .into_iter()
+        .chain(sources("bench"))
         .filter(|(_, text)| text.lines().count() > 400)
         .map(|(name, text)| format!("{name}: {} lines", text.lines().count()))
         .collect();
@@ -51,14 +55,17 @@ fn unsafe_stays_in_the_kernels() {
         if name.starts_with("crates/kernels/") || name.ends_with("tests/tidy.rs") {
             continue;
         }
-        let used = text.lines().find(|l| code(l).contains("unsafe") && !code(l).contains("forbid(unsafe_code)"));
+        let used = text
+            .lines()
+            .find(|l| code(l).contains("unsafe ") && !code(l).contains("forbid(unsafe_code)"));
         assert!(used.is_none(), "{name}: {used:?}");
     }
 }
 
 #[test]
 fn nothing_of_the_world_is_unwrapped() {
-    const WORLD: [&str; 8] = ["fs::", "File::", "env::var", "read_to", "from_str", "stdin()", "TcpStream", "Command::"];
+    const WORLD: [&str; 8] =
+        ["fs::", "File::", "env::var", "read_to", "from_str", "stdin()", "TcpStream", "Command::"];
     for (name, text) in sources("crates") {
         if name.contains("/tests") || name.contains("/examples/") {
             continue;
@@ -67,18 +74,30 @@ fn nothing_of_the_world_is_unwrapped() {
             let line = code(line);
             let unwrapped = line.contains(".unwrap()") || line.contains(".expect(");
             assert!(!(unwrapped && WORLD.iter().any(|w| line.contains(w))), "{name}: {line}");
-            assert!(!line.contains(".unwrap()"), "{name}: say why it cannot fail, or return an error: {line}");
+            assert!(
+                !line.contains(".unwrap()"),
+                "{name}: say why it cannot fail, or return an error: {line}"
+            );
         }
     }
 }
 
 #[test]
 fn one_op_one_file_in_the_order_of_reading() {
-    let list = fs::read_to_string(root().join("crates/chainrule/src/ops/mod.rs")).expect("the list of ops");
-    let names: Vec<&str> = list.split("ops![").nth(1).and_then(|l| l.split(']').next()).expect("ops![...]")
-        .split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
+    let list = fs::read_to_string(root().join("crates/chainrule/src/ops/mod.rs"))
+        .expect("the list of ops");
+    let names: Vec<&str> = list
+        .split("ops![")
+        .nth(1)
+        .and_then(|l| l.split(']').next())
+        .expect("ops![...]")
+        .split(',')
+        .map(str::trim)
+        .filter(|w| !w.is_empty())
+        .collect();
     assert!(names.len() >= 10, "{names:?}");
-    let mut files: Vec<String> = sources("crates/chainrule/src/ops").into_iter()
+    let mut files: Vec<String> = sources("crates/chainrule/src/ops")
+        .into_iter()
         .filter_map(|(name, _)| name.strip_prefix("crates/chainrule/src/ops/").map(str::to_string))
         .filter(|name| !name.contains('/') && name != "mod.rs" && name != "tests.rs")
         .map(|name| name.trim_end_matches(".rs").to_string())
@@ -88,10 +107,13 @@ fn one_op_one_file_in_the_order_of_reading() {
     listed.sort();
     assert_eq!(files, listed, "ops![...] lists every file of ops/");
     for name in names.iter().filter(|n| **n != "elementwise") {
-        let text = fs::read_to_string(root().join(format!("crates/chainrule/src/ops/{name}.rs"))).expect("an op's file");
+        let text = fs::read_to_string(root().join(format!("crates/chainrule/src/ops/{name}.rs")))
+            .expect("an op's file");
         assert!(text.starts_with("//! "), "{name}: begins with its formula");
-        let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{name}: has no `{what}`"));
-        let order = ["pub struct Cache", "pub fn forward", "pub fn backward", "pub fn checks"].map(place);
+        let place =
+            |what: &str| text.find(what).unwrap_or_else(|| panic!("{name}: has no `{what}`"));
+        let order =
+            ["pub struct Cache", "pub fn forward", "pub fn backward", "pub fn checks"].map(place);
         assert!(order.is_sorted(), "{name}: Cache, forward, backward, checks, in this order");
     }
 }
@@ -108,8 +130,13 @@ fn the_glue_of_an_op_stays_small() {
 fn imports_point_downward() {
     // Each part may use those before it.
     const ORDER: [&str; 7] = ["tensor", "ops", "optim", "data", "models", "train", "lab"];
-    let uses = |text: &str, part: &str| text.lines().any(|l| code(l).contains(&format!("crate::{part}::")));
-    for (name, text) in sources("crates/chainrule/src/tensor").into_iter().chain(sources("crates/chainrule/src/ops")) {
+    let uses = |text: &str, part: &str| {
+        text.lines().any(|l| code(l).contains(&format!("crate::{part}::")))
+    };
+    for (name, text) in sources("crates/chainrule/src/tensor")
+        .into_iter()
+        .chain(sources("crates/chainrule/src/ops"))
+    {
         let own = if name.contains("/tensor/") { 0 } else { 1 };
         for part in &ORDER[own + 1..] {
             assert!(!uses(without_tests(&text), part), "{name} uses crate::{part}");

@@ -5,6 +5,7 @@
 //! before they sleep, because waking one costs more than most regions take. A region inside a region, or one that finds the pool
 //! taken by another thread, runs on its caller alone.
 
+use crate::buffer::{Buffer, Element};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -97,7 +98,12 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # Panics
 /// With the payload of the first task that panicked, after the others have ended.
 pub fn parallel_for(tasks: usize, f: impl Fn(usize) + Sync) {
-    let helpers = (threads() - 1).min(tasks.saturating_sub(1));
+    parallel_on(threads(), tasks, f);
+}
+
+/// As [`parallel_for`], on up to `threads` threads.
+fn parallel_on(threads: usize, tasks: usize, f: impl Fn(usize) + Sync) {
+    let helpers = (threads - 1).min(tasks.saturating_sub(1));
     if helpers == 0 {
         return (0..tasks).for_each(f);
     }
@@ -167,6 +173,8 @@ impl Pool {
 
 thread_local! {
     static INSIDE_REGION: AtomicBool = const { AtomicBool::new(false) };
+    /// 0 for threads that are not the pool's, else the worker's number plus 1.
+    static SLOT: AtomicUsize = const { AtomicUsize::new(0) };
 }
 
 /// Whether the calling thread is running a task of a parallel region.
@@ -185,6 +193,7 @@ fn relax(spins: &mut usize) {
 
 /// A worker's life: wait for a generation it has not seen, join it, run tasks, leave.
 fn work(pool: &'static Pool, number: usize) {
+    SLOT.with(|slot| slot.store(number + 1, Ordering::Relaxed));
     let mut seen = 0;
     loop {
         let state = wait_for_job(pool, seen);
@@ -250,6 +259,26 @@ pub fn parallel_chunks<T: Send>(data: &mut [T], piece: usize, f: impl Fn(usize, 
         // mutably until all tasks have ended.
         let part = unsafe { std::slice::from_raw_parts_mut(base.at(start), n) };
         f(i, part);
+    });
+}
+
+/// Runs `f(task, scratch)` as [`parallel_for`] does, each thread with a slice of `len` numbers of its own whose contents are
+/// unspecified. One block of memory serves all threads, so that what a region asks of the pool does not depend on chance.
+///
+/// # Panics
+/// With the panic of a task.
+pub fn parallel_scratch<T: Element>(tasks: usize, len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    let own = || SLOT.with(|slot| slot.load(Ordering::Relaxed));
+    let threads = threads();
+    let slots = threads.max(own() + 1);
+    let mut scratch = Buffer::<T>::dirty(slots * len);
+    let base = Shared(scratch.make_mut().as_mut_ptr());
+    parallel_on(threads, tasks, |task| {
+        let slot = own();
+        assert!(slot < slots, "a thread beyond the number that a region may use");
+        // SAFETY: the slot lies within `scratch`, which outlives the region. The threads of a region have different slots: its
+        // caller's, and those of workers (a region inside a region runs on its caller alone).
+        f(task, unsafe { std::slice::from_raw_parts_mut(base.at(slot * len), len) });
     });
 }
 

@@ -45,7 +45,7 @@ fn along<T: Real>(d: usize, f: impl Fn(usize, T) -> T) -> T {
     (0..d).for_each(|j| lanes[j % 32] = f(j, lanes[j % 32]));
     let mut width = 16;
     while width > 0 {
-        (0..width).for_each(|l| lanes[l] = lanes[l] + lanes[l + width]);
+        (0..width).for_each(|l| lanes[l] += lanes[l + width]);
         width /= 2;
     }
     lanes[0]

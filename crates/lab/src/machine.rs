@@ -5,7 +5,9 @@ use chainrule_kernels::{Level, simd, threads};
 /// The processor's name, as the system gives it.
 pub fn cpu() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':').map(|(_, n)| n.trim().to_string()));
+    let name = info.lines().find_map(|l| {
+        l.strip_prefix("model name")?.split_once(':').map(|(_, n)| n.trim().to_string())
+    });
     name.unwrap_or_else(|| std::env::consts::ARCH.to_string())
 }
 

@@ -26,8 +26,13 @@ impl Run {
     /// # Errors
     /// If it exists and is not empty, or cannot be written.
     pub fn create(plan: &Plan) -> Result<Run> {
-        let directory = if plan.out.as_os_str().is_empty() { next_free(Path::new("runs"), &plan.model)? } else { make_empty(&plan.out)? };
-        let config = toml::to_string(plan).context("the configuration cannot be written as TOML")?;
+        let directory = if plan.out.as_os_str().is_empty() {
+            next_free(Path::new("runs"), &plan.model)?
+        } else {
+            make_empty(&plan.out)?
+        };
+        let config =
+            toml::to_string(plan).context("the configuration cannot be written as TOML")?;
         chainrule::train::write_atomically(&directory.join("config.toml"), config.as_bytes())?;
         let path = directory.join("metrics.jsonl");
         let metrics = BufWriter::new(File::create(&path).map_err(Error::io("create", &path))?);
@@ -49,14 +54,17 @@ impl Run {
     }
 
     fn write(&mut self, object: &serde_json::Value) -> chainrule::Result<()> {
-        writeln!(self.metrics, "{object}").map_err(Error::io("write", &self.directory.join("metrics.jsonl")))
+        writeln!(self.metrics, "{object}")
+            .map_err(Error::io("write", &self.directory.join("metrics.jsonl")))
     }
 }
 
 impl Observer for Run {
     fn step(&mut self, e: &StepEvent) -> chainrule::Result<()> {
         self.steps.push(*e);
-        self.write(&json!({"step": e.step, "epoch": e.epoch, "loss": e.loss, "lr": e.learning_rate}))
+        self.write(
+            &json!({"step": e.step, "epoch": e.epoch, "loss": e.loss, "lr": e.learning_rate}),
+        )
     }
 
     fn check(&mut self, e: &CheckEvent) -> chainrule::Result<()> {
@@ -71,7 +79,9 @@ impl Observer for Run {
 fn next_free(runs: &Path, name: &str) -> Result<PathBuf> {
     fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
     let taken = fs::read_dir(runs).map_err(Error::io("read", runs))?.flatten();
-    let number = |e: fs::DirEntry| e.file_name().to_str()?.strip_prefix(name)?.strip_prefix('-')?.parse::<usize>().ok();
+    let number = |e: fs::DirEntry| {
+        e.file_name().to_str()?.strip_prefix(name)?.strip_prefix('-')?.parse::<usize>().ok()
+    };
     let mut next = taken.filter_map(number).max().unwrap_or(0) + 1;
     loop {
         let path = runs.join(format!("{name}-{next:04}"));
@@ -88,7 +98,12 @@ fn make_empty(path: &Path) -> Result<PathBuf> {
     fs::create_dir_all(path).map_err(Error::io("create", path))?;
     let mut entries = fs::read_dir(path).map_err(Error::io("read", path))?;
     if entries.next().is_some() {
-        return Err(Error::file(path, "is not empty", "name a new directory with --out, or leave --out away").into());
+        return Err(Error::file(
+            path,
+            "is not empty",
+            "name a new directory with --out, or leave --out away",
+        )
+        .into());
     }
     Ok(path.to_path_buf())
 }

@@ -20,8 +20,8 @@ macro_rules! settings {
         #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub struct Settings {
-            $($(#[doc = $doc])+ #[arg(long, value_name = "", $($($arg)*)?)] pub $name: Option<$t>,)*
-            $($(#[doc = $open_doc])+ #[arg(long, value_name = "", $($($open_arg)*)?)] pub $open: Option<$open_t>,)*
+            $($(#[doc = $doc])+ #[arg(long, value_name = "", allow_negative_numbers = true, $($($arg)*)?)] pub $name: Option<$t>,)*
+            $($(#[doc = $open_doc])+ #[arg(long, value_name = "", allow_negative_numbers = true, $($($open_arg)*)?)] pub $open: Option<$open_t>,)*
         }
 
         /// Settings with nothing left open but what the chosen update rule and schedule do not take.
@@ -171,7 +171,9 @@ impl<'de> Deserialize<'de> for Widths {
 }
 
 fn widths(text: &str) -> std::result::Result<Widths, String> {
-    let parse = |part: &str| part.trim().parse::<usize>().map_err(|_| format!("{part:?} is not a whole number"));
+    let parse = |part: &str| {
+        part.trim().parse::<usize>().map_err(|_| format!("{part:?} is not a whole number"))
+    };
     if text.trim().is_empty() {
         return Ok(Widths(Vec::new()));
     }
@@ -234,7 +236,8 @@ impl Plan {
         self.lr.get_or_insert(rule.learning_rate);
         (self.momentum, self.nesterov, self.dampening) = (c.momentum, c.nesterov, c.dampening);
         (self.beta1, self.beta2, self.eps, self.amsgrad) = (c.beta1, c.beta2, c.eps, c.amsgrad);
-        (self.decay_rate, self.centered, self.weight_decay) = (c.decay_rate, c.centered, c.weight_decay);
+        (self.decay_rate, self.centered, self.weight_decay) =
+            (c.decay_rate, c.centered, c.weight_decay);
         (self.lr_decay, self.initial_accumulator) = (c.lr_decay, c.initial_accumulator);
         Ok(())
     }
@@ -261,13 +264,25 @@ fn keys() -> Vec<String> {
 fn read(path: &Path) -> Result<Settings> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     let reason = |e: &toml::de::Error| e.message().to_string();
-    let table: toml::Table = toml::from_str(&text).map_err(|e| Error::file(path, format!("not TOML: {}", reason(&e)), "expected lines such as epochs = 20"))?;
+    let table: toml::Table = toml::from_str(&text).map_err(|e| {
+        Error::file(path, format!("not TOML: {}", reason(&e)), "expected lines such as epochs = 20")
+    })?;
     let known = keys();
     if let Some(key) = table.keys().find(|k| !known.contains(k)) {
         let close = closest(key, known.iter().map(String::as_str));
         return Err(Usage(format!("{}: unknown key {key:?}; {close}", path.display())).into());
     }
-    Settings::deserialize(table).map_err(|e| Usage(format!("{}: {}", path.display(), reason(&e))).into())
+    for (key, value) in &table {
+        // One key at a time, so that the message can name it.
+        let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
+        if let Err(e) = Settings::deserialize(alone) {
+            return Err(
+                Usage(format!("{}: {key} = {value}: {}", path.display(), reason(&e))).into()
+            );
+        }
+    }
+    Settings::deserialize(table)
+        .map_err(|e| Usage(format!("{}: {}", path.display(), reason(&e))).into())
 }
 
 /// `did you mean "x"?`, or all there is.
@@ -299,22 +314,56 @@ impl Plan {
         one_of("dtype", &self.dtype, &["f32", "f64"])?;
         one_of("loss", &self.loss, &["softmax", "svm"])?;
         one_of("sampling", &self.sampling, &["shuffled", "with-replacement"])?;
-        let positive = [("epochs", self.epochs), ("batch", self.batch), ("train-samples", self.train_samples), ("print-every", self.print_every)];
+        let positive = [
+            ("epochs", self.epochs),
+            ("batch", self.batch),
+            ("train-samples", self.train_samples),
+            ("print-every", self.print_every),
+        ];
         for (key, value) in positive {
             require(value > 0, key, &value.to_string(), "it must be at least 1")?;
         }
         for width in &self.hidden.0 {
-            require((1..=65536).contains(width), "hidden", &width.to_string(), "widths go from 1 to 65536")?;
+            require(
+                (1..=65536).contains(width),
+                "hidden",
+                &width.to_string(),
+                "widths go from 1 to 65536",
+            )?;
         }
         require(self.threads <= 256, "threads", &self.threads.to_string(), "at most 256")?;
-        let finite = [("lr", self.lr.unwrap_or(0.0)), ("reg", self.reg), ("weight-scale", self.weight_scale)];
+        let finite = [
+            ("lr", self.lr.unwrap_or(0.0)),
+            ("reg", self.reg),
+            ("weight-scale", self.weight_scale),
+        ];
         for (key, value) in finite {
-            require(value.is_finite() && value >= 0.0, key, &value.to_string(), "it must be a number, 0 or more")?;
+            require(
+                value.is_finite() && value >= 0.0,
+                key,
+                &value.to_string(),
+                "it must be a number, 0 or more",
+            )?;
         }
-        require(self.dropout_keep > 0.0 && self.dropout_keep <= 1.0, "dropout-keep", &self.dropout_keep.to_string(), "it must be above 0 and at most 1")?;
-        require((0.0..1.0).contains(&self.label_smoothing), "label-smoothing", &self.label_smoothing.to_string(), "it must be at least 0 and below 1")?;
+        require(
+            self.dropout_keep > 0.0 && self.dropout_keep <= 1.0,
+            "dropout-keep",
+            &self.dropout_keep.to_string(),
+            "it must be above 0 and at most 1",
+        )?;
+        require(
+            (0.0..1.0).contains(&self.label_smoothing),
+            "label-smoothing",
+            &self.label_smoothing.to_string(),
+            "it must be at least 0 and below 1",
+        )?;
         let spread = self.label_smoothing == 0.0 || self.loss == "softmax";
-        require(spread, "label-smoothing", "only the softmax loss has it", "say --label-smoothing 0 with --loss svm")
+        require(
+            spread,
+            "label-smoothing",
+            "only the softmax loss has it",
+            "say --label-smoothing 0 with --loss svm",
+        )
     }
 }
 
@@ -326,5 +375,9 @@ fn one_of(key: &str, value: &str, known: &[&str]) -> Result<()> {
     if known.contains(&value) {
         return Ok(());
     }
-    Err(Usage(format!("--{key}: unknown value {value:?}; {}", closest(value, known.iter().copied()))).into())
+    Err(Usage(format!(
+        "--{key}: unknown value {value:?}; {}",
+        closest(value, known.iter().copied())
+    ))
+    .into())
 }

@@ -41,7 +41,8 @@ impl Bar {
     pub fn new(steps: usize) -> Bar {
         let bar = ProgressBar::new(steps as u64);
         let template = "{bar:24.cyan/black.bright} {percent:>3}%  {msg}  {eta} left";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("━╸─"));
         Bar { bar, started: Instant::now(), pictures: 0, loss: f64::NAN, val: None }
     }
@@ -63,7 +64,7 @@ impl Observer for Bar {
         self.pictures += e.examples;
         // A smoothed loss is readable; the raw one jumps with every batch.
         self.loss = if self.loss.is_nan() { e.loss } else { 0.95 * self.loss + 0.05 * e.loss };
-        if e.step % 8 == 0 || e.step == e.steps {
+        if e.step.is_multiple_of(8) || e.step == e.steps {
             self.bar.set_position(e.step as u64);
             self.bar.set_message(self.message());
         }

@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 const BIN: &str = env!("CARGO_BIN_EXE_chainrule");
 
 fn chainrule(directory: &Path, args: &[&str]) -> Output {
-    let output = Command::new(BIN).args(args).current_dir(directory).output().expect("the program starts");
+    let output =
+        Command::new(BIN).args(args).current_dir(directory).output().expect("the program starts");
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }
@@ -24,15 +25,27 @@ fn a_run_leaves_everything_it_promises() {
     for key in ["best_val_acc", "final_loss", "steps", "seconds", "run"] {
         assert!(result.get(key).is_some(), "{key} in {result}");
     }
-    assert_eq!((&result["steps"], &result["run"]), (&12.into(), &"runs/fully-connected-0001".into()));
+    assert_eq!(
+        (&result["steps"], &result["run"]),
+        (&12.into(), &"runs/fully-connected-0001".into())
+    );
 
     let run = dir.path().join("runs/fully-connected-0001");
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let lines: Vec<serde_json::Value> = metrics.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        metrics.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines.iter().filter(|l| l.get("loss").is_some()).count(), 12);
-    assert_eq!(lines.iter().filter(|l| l.get("val_acc").is_some()).count(), 3, "after step 1 and after each epoch");
+    assert_eq!(
+        lines.iter().filter(|l| l.get("val_acc").is_some()).count(),
+        3,
+        "after step 1 and after each epoch"
+    );
     let report = fs::read_to_string(run.join("report.html")).unwrap();
-    assert!(report.contains("--num-train") && report.contains("airplane") && report.contains("data:image/png"));
+    assert!(
+        report.contains("--num-train")
+            && report.contains("airplane")
+            && report.contains("data:image/png")
+    );
     let weights = fs::read(run.join("best.safetensors")).unwrap();
     let names = String::from_utf8_lossy(&weights[8..2000.min(weights.len())]).into_owned();
     for name in ["W1", "b1", "gamma1", "beta1", "W2", "b2", "running_mean1", "running_var1"] {
@@ -43,11 +56,19 @@ fn a_run_leaves_everything_it_promises() {
 #[test]
 fn the_written_configuration_makes_the_same_run_again() {
     let dir = tempfile::tempdir().unwrap();
-    chainrule(dir.path(), &[&SMALL[..], &["--optim", "sgd", "--momentum", "0.9", "--schedule", "cosine", "--out", "a"]].concat());
+    chainrule(
+        dir.path(),
+        &[
+            &SMALL[..],
+            &["--optim", "sgd", "--momentum", "0.9", "--schedule", "cosine", "--out", "a"],
+        ]
+        .concat(),
+    );
     chainrule(dir.path(), &["train", "--config", "a/config.toml", "--out", "b", "--threads", "3"]);
     let weights = |run: &str| fs::read(dir.path().join(run).join("best.safetensors")).unwrap();
     assert!(weights("a") == weights("b"), "other weights from the same configuration");
-    let metrics = |run: &str| fs::read_to_string(dir.path().join(run).join("metrics.jsonl")).unwrap();
+    let metrics =
+        |run: &str| fs::read_to_string(dir.path().join(run).join("metrics.jsonl")).unwrap();
     assert_eq!(metrics("a"), metrics("b"));
     chainrule(dir.path(), &["train", "--config", "a/config.toml", "--out", "c", "--seed", "1"]);
     assert!(weights("a") != weights("c"), "a flag wins over the file");
@@ -59,7 +80,11 @@ fn off_a_terminal_the_courses_lines_are_printed_and_no_carriage_return() {
     let output = chainrule(dir.path(), &SMALL);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.starts_with("(Iteration 1 / 12) loss: "), "{text}");
-    assert!(text.contains("\n(Epoch 0 / 2) train acc: ") && text.contains("\n(Epoch 2 / 2) train acc: "), "{text}");
+    assert!(
+        text.contains("\n(Epoch 0 / 2) train acc: ")
+            && text.contains("\n(Epoch 2 / 2) train acc: "),
+        "{text}"
+    );
     assert!(text.contains("(Iteration 11 / 12) loss: ") && text.contains("; val_acc: "), "{text}");
     let all = [text.as_bytes(), &output.stderr].concat();
     assert!(!all.contains(&b'\r') && !all.contains(&0x1b), "plain text off a terminal");
@@ -68,7 +93,9 @@ fn off_a_terminal_the_courses_lines_are_printed_and_no_carriage_return() {
 #[test]
 fn gradcheck_summary_and_home_print_within_80_columns() {
     let dir = tempfile::tempdir().unwrap();
-    for args in [&["gradcheck", "affine"][..], &["summary", "--hidden", "200,150", "--batch", "256"], &[]] {
+    for args in
+        [&["gradcheck", "affine"][..], &["summary", "--hidden", "200,150", "--batch", "256"], &[]]
+    {
         let text = String::from_utf8(chainrule(dir.path(), args).stdout).unwrap();
         let widest = text.lines().max_by_key(|l| l.chars().count()).unwrap_or_default();
         assert!(widest.chars().count() <= 80, "{args:?}: {widest}");

@@ -28,6 +28,9 @@ pub struct Outcome {
     pub error_f32: f64,
     /// What it must not exceed.
     pub tolerance_f32: f64,
+    /// The largest value of this gradient relative to the largest of the case: next to nothing for a gradient that is zero in
+    /// theory, such as that of a bias before batch norm.
+    pub weight: f64,
     /// What else is wrong: a gradient that depends on which others are asked for, a changed input, a wrong shape.
     pub fault: Option<String>,
 }
@@ -42,6 +45,11 @@ impl Outcome {
 
 /// Checks a case: one outcome an input.
 pub fn check(case: &Case) -> Vec<Outcome> {
+    check_inputs(case, 0..case.inputs.len())
+}
+
+/// Checks the gradient of some inputs of a case: one outcome each.
+pub fn check_inputs(case: &Case, which: std::ops::Range<usize>) -> Vec<Outcome> {
     let inputs: Vec<Tensor> = case.inputs.iter().map(|(_, t)| t.clone()).collect();
     let before: Vec<Vec<f64>> = inputs.iter().map(Tensor::to_vec).collect();
     let all = vec![true; inputs.len()];
@@ -54,9 +62,12 @@ pub fn check(case: &Case) -> Vec<Outcome> {
     let narrow: Vec<Tensor> = inputs.iter().map(|t| t.to_dtype(DType::F32)).collect();
     let (y32, back32) = (case.run)(&narrow);
     let grads32 = back32(&all, &dy.to_dtype(DType::F32));
-    let forward_f32 = scaled_difference(&y32.to_vec(), &y.to_vec());
+    let forward_f32 = scaled_difference(&y32.to_vec(), &y.to_vec(), 1e-8);
+    // A gradient that is zero in theory is measured against the others of its op.
+    let largest =
+        grads.iter().flatten().flat_map(Tensor::to_vec).fold(1e-8, |m: f64, v| m.max(v.abs()));
 
-    (0..inputs.len())
+    which
         .map(|i| {
             let mut outcome = Outcome {
                 op: case.op,
@@ -66,6 +77,7 @@ pub fn check(case: &Case) -> Vec<Outcome> {
                 tolerance: case.tolerance,
                 error_f32: f64::NAN,
                 tolerance_f32: case.tolerance_f32,
+                weight: f64::NAN,
                 fault: None,
             };
             let (Some(grad), Some(grad32)) = (&grads[i], &grads32[i]) else {
@@ -83,9 +95,11 @@ pub fn check(case: &Case) -> Vec<Outcome> {
                 ));
                 return outcome;
             }
-            outcome.error = against_numbers(case, &inputs, i, &grad.to_vec(), &dy);
-            outcome.error_f32 =
-                scaled_difference(&grad32.to_vec(), &grad.to_vec()).max(forward_f32);
+            outcome.weight = grad.to_vec().iter().fold(0.0, |m: f64, v| m.max(v.abs())) / largest;
+            outcome.error =
+                against_numbers(case, &inputs, i, &grad.to_vec(), (&dy, 1e-4 * largest));
+            outcome.error_f32 = scaled_difference(&grad32.to_vec(), &grad.to_vec(), 1e-2 * largest)
+                .max(forward_f32);
             let mut only = vec![false; inputs.len()];
             only[i] = true;
             let alone = back(&only, &dy);
@@ -101,16 +115,22 @@ pub fn check(case: &Case) -> Vec<Outcome> {
         .collect()
 }
 
-/// The largest difference relative to the largest value; NaN if anything is not finite.
-fn scaled_difference(a: &[f64], b: &[f64]) -> f64 {
-    let scale = b.iter().fold(1e-8, |m: f64, v| m.max(v.abs()));
+/// The largest difference relative to the largest value, or to `floor`; NaN if anything is not finite.
+fn scaled_difference(a: &[f64], b: &[f64], floor: f64) -> f64 {
+    let scale = b.iter().fold(floor, |m: f64, v| m.max(v.abs()));
     a.iter().zip(b).fold(0.0, |m: f64, (a, b)| {
         if (a - b).is_finite() { m.max((a - b).abs() / scale) } else { f64::NAN }
     })
 }
 
 /// The largest relative error of a gradient against numerical derivatives.
-fn against_numbers(case: &Case, inputs: &[Tensor], i: usize, grad: &[f64], dy: &Tensor) -> f64 {
+fn against_numbers(
+    case: &Case,
+    inputs: &[Tensor],
+    i: usize,
+    grad: &[f64],
+    (dy, floor): (&Tensor, f64),
+) -> f64 {
     let n = grad.len();
     let weights = dy.to_vec();
     let value = |at: &[f64], h: f64| {
@@ -140,7 +160,7 @@ fn against_numbers(case: &Case, inputs: &[Tensor], i: usize, grad: &[f64], dy: &
         pairs.push((grad.iter().zip(&at).map(|(g, d)| g * d).sum(), slope(&at)));
     }
     // An error is relative to its own pair, but a pair of tiny numbers is measured against the largest.
-    let floor = pairs.iter().fold(1e-6, |m: f64, (_, n)| m.max(n.abs() * 1e-3));
+    let floor = pairs.iter().fold(floor.max(1e-6), |m: f64, (_, n)| m.max(n.abs() * 1e-3));
     pairs.iter().fold(0.0, |worst: f64, (a, n)| {
         let error = (a - n).abs() / (a.abs() + n.abs()).max(floor);
         if error.is_nan() { f64::NAN } else { worst.max(error) }

@@ -8,7 +8,7 @@
 mod engine;
 pub mod numeric;
 
-pub use engine::{Outcome, check};
+pub use engine::{Outcome, check, check_inputs};
 pub use numeric::{numerical_gradient, numerical_gradient_array, rel_error};
 
 use crate::rng::Rng;

@@ -20,16 +20,19 @@ fn every_op_passes_its_checks() {
 #[test]
 fn a_gradient_that_is_one_percent_wrong_is_seen_in_every_op() {
     for op in all() {
-        for case in (op.checks)() {
-            let inputs = case.inputs.len();
-            for wrong in 0..inputs {
-                let case =
-                    (op.checks)().into_iter().find(|c| c.name == case.name).expect("the same case");
-                let outcome = &check(&case.with_wrong_gradient(wrong, 1.01))[wrong];
-                let zero = outcome.error == 0.0;
+        let mut seen = 0;
+        for case in 0..(op.checks)().len() {
+            for wrong in 0..(op.checks)()[case].inputs.len() {
+                let case = (op.checks)().swap_remove(case);
+                let case = case.with_wrong_gradient(wrong, 1.01);
+                let outcome = &check_inputs(&case, wrong..wrong + 1)[0];
+                // A gradient that is zero in theory (or has no elements) stays zero when it is scaled.
+                let zero = outcome.weight < 1e-9;
                 assert!(!outcome.passed() || zero, "{outcome:?}");
+                seen += usize::from(!zero);
             }
         }
+        assert!(seen > 0, "{}: no gradient that could be wrong", op.name);
     }
 }
 

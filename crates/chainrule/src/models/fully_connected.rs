@@ -109,7 +109,10 @@ impl FullyConnectedNet {
     #[track_caller]
     pub fn new(config: FullyConnectedConfig, rng: &mut Rng) -> FullyConnectedNet {
         assert!(config.hidden.iter().all(|w| *w > 0) && config.classes > 0, "layers need a width");
-        assert!(config.dropout_keep > 0.0 && config.dropout_keep <= 1.0, "dropout keeps a share in (0, 1]");
+        assert!(
+            config.dropout_keep > 0.0 && config.dropout_keep <= 1.0,
+            "dropout keeps a share in (0, 1]"
+        );
         let (mut params, mut places, mut running) = (Vec::new(), Vec::new(), Vec::new());
         let inputs: usize = config.input_shape.iter().product();
         let widths = config.hidden.iter().chain([&config.classes]);
@@ -177,10 +180,15 @@ impl FullyConnectedNet {
         let Place { w, gamma } = self.places[layer];
         let scale = gamma.map(|g| (self.value(g), self.value(g + 1)));
         let norm = match (self.config.norm, scale) {
-            (Norm::Batch, Some((gamma, beta))) => {
-                LayerNorm::Batch { gamma, beta, params: BatchNormParams::default(), running: &mut running[layer] }
+            (Norm::Batch, Some((gamma, beta))) => LayerNorm::Batch {
+                gamma,
+                beta,
+                params: BatchNormParams::default(),
+                running: &mut running[layer],
+            },
+            (Norm::Layer, Some((gamma, beta))) => {
+                LayerNorm::Layer { gamma, beta, params: Default::default() }
             }
-            (Norm::Layer, Some((gamma, beta))) => LayerNorm::Layer { gamma, beta, params: Default::default() },
             _ => LayerNorm::None,
         };
         let dropout = (self.config.dropout_keep < 1.0).then(|| {
@@ -235,7 +243,10 @@ impl Model for FullyConnectedNet {
 
     fn buffers(&self) -> Vec<(String, Tensor)> {
         let named = |(i, r): (usize, &RunningStats)| {
-            [(format!("running_mean{}", i + 1), r.mean.clone()), (format!("running_var{}", i + 1), r.var.clone())]
+            [
+                (format!("running_mean{}", i + 1), r.mean.clone()),
+                (format!("running_var{}", i + 1), r.var.clone()),
+            ]
         };
         self.running.iter().enumerate().flat_map(named).collect()
     }
@@ -243,7 +254,9 @@ impl Model for FullyConnectedNet {
     fn set_buffer(&mut self, name: &str, value: &Tensor) -> bool {
         for (i, r) in self.running.iter_mut().enumerate() {
             for (kind, slot) in [("running_mean", &mut r.mean), ("running_var", &mut r.var)] {
-                if name.strip_prefix(kind).is_some_and(|n| n.parse() == Ok(i + 1)) && slot.shape() == value.shape() {
+                if name.strip_prefix(kind).is_some_and(|n| n.parse() == Ok(i + 1))
+                    && slot.shape() == value.shape()
+                {
                     *slot = value.to_dtype(slot.dtype());
                     return true;
                 }
@@ -256,7 +269,13 @@ impl Model for FullyConnectedNet {
         self.scores_with(x, &mut Rng::new(0))
     }
 
-    fn loss(&mut self, x: &Tensor, labels: &[usize], rng: &mut Rng, grads: &mut Vec<Tensor>) -> f64 {
+    fn loss(
+        &mut self,
+        x: &Tensor,
+        labels: &[usize],
+        rng: &mut Rng,
+        grads: &mut Vec<Tensor>,
+    ) -> f64 {
         let mut running = std::mem::take(&mut self.running);
         let mut caches = std::mem::take(&mut self.caches);
         let mut h = x.clone();
@@ -280,10 +299,12 @@ impl Model for FullyConnectedNet {
         };
         // The gradients arrive from the top down: they are pushed in reverse and turned around at the end.
         grads.clear();
-        let [mut dh, dw, db] = affine::backward_for([caches.last().is_some(), true, true], &dscores, &top);
+        let [mut dh, dw, db] =
+            affine::backward_for([caches.last().is_some(), true, true], &dscores, &top);
         grads.extend([db, dw].into_iter().flatten());
         while let (Some(cache), Some(dy)) = (caches.pop(), dh.take()) {
-            let [dx, dw, db, dgamma, dbeta] = hidden::backward_for([!caches.is_empty(), true, true, true, true], &dy, &cache);
+            let [dx, dw, db, dgamma, dbeta] =
+                hidden::backward_for([!caches.is_empty(), true, true, true, true], &dy, &cache);
             grads.extend([dbeta, dgamma, db, dw].into_iter().flatten());
             dh = dx;
         }
@@ -300,7 +321,12 @@ impl Model for FullyConnectedNet {
             let mut add = |name: String, params: usize, multiply_adds: usize, kept: usize| {
                 layers.push(Layer { name, output: vec![width], params, multiply_adds, kept });
             };
-            add(format!("affine {before} -> {width}"), before * width + width, before * width, width);
+            add(
+                format!("affine {before} -> {width}"),
+                before * width + width,
+                before * width,
+                width,
+            );
             if i < self.config.hidden.len() {
                 match self.config.norm {
                     Norm::Batch => add("batch norm".into(), 2 * width, 2 * width, width),

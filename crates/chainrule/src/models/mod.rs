@@ -56,7 +56,8 @@ pub trait Model {
     /// Train mode: the loss, and in `grads` a gradient for every parameter, in their order. Updates running averages.
     ///
     /// `grads` is cleared first; a caller who passes the same vector again saves its allocation.
-    fn loss(&mut self, x: &Tensor, labels: &[usize], rng: &mut Rng, grads: &mut Vec<Tensor>) -> f64;
+    fn loss(&mut self, x: &Tensor, labels: &[usize], rng: &mut Rng, grads: &mut Vec<Tensor>)
+    -> f64;
 
     /// The layers in order, for `summary`.
     fn layers(&self) -> Vec<summary::Layer>;

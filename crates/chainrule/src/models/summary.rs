@@ -43,7 +43,12 @@ pub fn memory(model: &dyn Model, batch: usize, states: usize) -> Memory {
     let params = count_params(model) * size;
     let input: usize = model.input_shape().iter().product();
     let kept: usize = model.layers().iter().map(|l| l.kept).sum();
-    Memory { params, grads: params, optimizer: params * states, activations: (input + kept) * batch * size }
+    Memory {
+        params,
+        grads: params,
+        optimizer: params * states,
+        activations: (input + kept) * batch * size,
+    }
 }
 
 /// A number with its thousands set apart: `1,234,567`.
@@ -71,7 +76,8 @@ pub fn bytes(n: usize) -> String {
 
 /// The summary of a model as a table of at most 80 columns.
 pub fn table(model: &dyn Model, batch: usize, states: usize) -> String {
-    let mut out = format!("{:<34}{:>16}{:>13}{:>15}\n", "layer", "output", "parameters", "multiply-adds");
+    let mut out =
+        format!("{:<34}{:>16}{:>13}{:>15}\n", "layer", "output", "parameters", "multiply-adds");
     let layers = model.layers();
     for layer in &layers {
         let sizes: Vec<String> = layer.output.iter().map(usize::to_string).collect();
@@ -80,7 +86,13 @@ pub fn table(model: &dyn Model, batch: usize, states: usize) -> String {
         out += &format!("{:<34}{output:>16}{params:>13}{adds:>15}\n", layer.name);
     }
     let adds = layers.iter().map(|l| l.multiply_adds).sum();
-    out += &format!("{:<34}{:>16}{:>13}{:>15}\n", "total", "", thousands(count_params(model)), thousands(adds));
+    out += &format!(
+        "{:<34}{:>16}{:>13}{:>15}\n",
+        "total",
+        "",
+        thousands(count_params(model)),
+        thousands(adds)
+    );
     let m = memory(model, batch, states);
     out += &format!(
         "\ntraining step, batch {batch}, {}: {} = parameters {} + gradients {}\n  + optimizer {} + batch and activations {}\n",

@@ -67,7 +67,8 @@ impl Confusion {
 
     /// For each class, the share of its examples that were recognised.
     pub fn per_class(&self) -> Vec<f64> {
-        let share = |(i, row): (usize, &Vec<u64>)| row[i] as f64 / row.iter().sum::<u64>().max(1) as f64;
+        let share =
+            |(i, row): (usize, &Vec<u64>)| row[i] as f64 / row.iter().sum::<u64>().max(1) as f64;
         self.counts.iter().enumerate().map(share).collect()
     }
 }

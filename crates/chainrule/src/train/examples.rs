@@ -56,7 +56,11 @@ impl Examples for Arrays {
 
     fn batch(&self, indices: &[usize], dtype: DType) -> Tensor {
         let (_, d) = self.x.rows();
-        let mut batch = Tensor::dirty(batch_shape(indices.len(), self.shape()), self.x.dtype(), Order::RowMajor);
+        let mut batch = Tensor::dirty(
+            batch_shape(indices.len(), self.shape()),
+            self.x.dtype(),
+            Order::RowMajor,
+        );
         float!(self.x.dtype(), T => {
             let from = self.x.data::<T>();
             let rows = batch.data_mut::<T>().chunks_exact_mut(d.max(1));

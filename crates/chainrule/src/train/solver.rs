@@ -1,8 +1,8 @@
 //! The training loop, as the course's Solver runs it, with our choices as options.
 
+use super::Examples;
 use super::accuracy::accuracy;
 use super::observer::{CheckEvent, Observer, StepEvent};
-use super::Examples;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::optim::{Progress, Schedule, UpdateRule};
@@ -136,7 +136,13 @@ impl<'a> Solver<'a> {
         let input: usize = model.input_shape().iter().product();
         for (name, examples) in [("training", train), ("validation", val)] {
             let size: usize = examples.shape().iter().product();
-            assert_eq!(size, input, "{name} examples of shape {:?} for inputs {:?}", examples.shape(), model.input_shape());
+            assert_eq!(
+                size,
+                input,
+                "{name} examples of shape {:?} for inputs {:?}",
+                examples.shape(),
+                model.input_shape()
+            );
         }
         let mut solver = Solver {
             model,
@@ -195,7 +201,14 @@ impl<'a> Solver<'a> {
             let learning_rate = self.rate(t);
             let loss = self.step(t, learning_rate, rng)?;
             let examples = self.indices.len();
-            observer.step(&StepEvent { step: t + 1, steps, epoch, loss, learning_rate, examples })?;
+            observer.step(&StepEvent {
+                step: t + 1,
+                steps,
+                epoch,
+                loss,
+                learning_rate,
+                examples,
+            })?;
             let epoch_ends = (t + 1) % per_epoch == 0;
             if epoch_ends {
                 self.history.epoch += 1;
@@ -229,7 +242,8 @@ impl<'a> Solver<'a> {
         }
         self.history.loss.push(loss);
         self.rule.begin_step();
-        for (slot, (param, grad)) in self.model.params_mut().iter_mut().zip(&self.grads).enumerate() {
+        for (slot, (param, grad)) in self.model.params_mut().iter_mut().zip(&self.grads).enumerate()
+        {
             self.rule.update(slot, &mut param.value, grad, learning_rate, param.decay);
         }
         Ok(loss)
@@ -246,20 +260,23 @@ impl<'a> Solver<'a> {
             rng.epoch_order(n, &mut self.order);
         }
         self.indices.clear();
-        self.indices.extend_from_slice(&self.order[(within * batch).min(n)..((within + 1) * batch).min(n)]);
+        self.indices
+            .extend_from_slice(&self.order[(within * batch).min(n)..((within + 1) * batch).min(n)]);
     }
 
     fn refuse_non_finite(&self, step: usize, loss: f64) -> Result<()> {
-        let advice = "the weights were left as they were; try a smaller learning rate or weight scale".to_string();
+        let refusal = |what: String, value| {
+            let advice =
+                "the weights were left as they were; try a smaller learning rate or weight scale";
+            Err(Error::NotFinite { step, what, value, advice: advice.to_string() })
+        };
         if !loss.is_finite() {
-            return Err(Error::NotFinite { step, what: "the loss".into(), value: loss, advice });
+            return refusal("the loss".to_string(), loss);
         }
         for (param, grad) in self.model.params().iter().zip(&self.grads) {
-            let finite = float!(grad.dtype(), T => all_finite(grad.data::<T>()));
-            if !finite {
-                let values = grad.to_vec();
-                let value = values.into_iter().find(|v| !v.is_finite()).unwrap_or(f64::NAN);
-                return Err(Error::NotFinite { step, what: format!("a gradient of {}", param.name), value, advice });
+            if !float!(grad.dtype(), T => all_finite(grad.data::<T>())) {
+                let value = grad.to_vec().into_iter().find(|v| !v.is_finite());
+                return refusal(format!("a gradient of {}", param.name), value.unwrap_or(f64::NAN));
             }
         }
         Ok(())
@@ -267,7 +284,8 @@ impl<'a> Solver<'a> {
 
     /// Measures both accuracies and remembers the model if it is the best so far.
     fn check(&mut self, step: usize, rng: &mut Rng) -> CheckEvent {
-        let train_accuracy = self.sampled_accuracy(self.train, Some(self.options.train_samples), rng);
+        let train_accuracy =
+            self.sampled_accuracy(self.train, Some(self.options.train_samples), rng);
         let val_accuracy = self.sampled_accuracy(self.val, self.options.val_samples, rng);
         self.history.train_accuracy.push(train_accuracy);
         self.history.val_accuracy.push(val_accuracy);
@@ -275,7 +293,8 @@ impl<'a> Solver<'a> {
         if best {
             self.history.best_val_accuracy = val_accuracy;
             let params = self.model.params().iter().map(|p| p.value.clone()).collect();
-            let buffers = if self.options.best_includes_buffers { self.model.buffers() } else { Vec::new() };
+            let buffers =
+                if self.options.best_includes_buffers { self.model.buffers() } else { Vec::new() };
             self.best = Some(Best { params, buffers });
         }
         let epoch = self.history.epoch;
@@ -283,7 +302,12 @@ impl<'a> Solver<'a> {
     }
 
     /// The accuracy on a random sample with replacement, or on all examples if there are not more than `samples`.
-    fn sampled_accuracy(&mut self, examples: &dyn Examples, samples: Option<usize>, rng: &mut Rng) -> f64 {
+    fn sampled_accuracy(
+        &mut self,
+        examples: &dyn Examples,
+        samples: Option<usize>,
+        rng: &mut Rng,
+    ) -> f64 {
         match samples {
             Some(k) if k < examples.len() => rng.choice(examples.len(), k, &mut self.indices),
             _ => {

@@ -17,7 +17,8 @@ use std::path::Path;
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.new"));
-    let written = File::create(&temporary).and_then(|mut f| f.write_all(contents).and_then(|()| f.sync_all()));
+    let written = File::create(&temporary)
+        .and_then(|mut f| f.write_all(contents).and_then(|()| f.sync_all()));
     if let Err(source) = written.and_then(|()| fs::rename(&temporary, path)) {
         let _ = fs::remove_file(&temporary);
         return Err(Error::io("write", path)(source));
@@ -39,18 +40,27 @@ fn tensors(model: &dyn Model) -> Vec<(String, Tensor)> {
 /// # Errors
 /// If the file cannot be written.
 pub fn save_weights(model: &dyn Model, notes: HashMap<String, String>, path: &Path) -> Result<()> {
-    let bytes: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors(model).into_iter().map(|(name, t)| {
-        let t = t.to_order(Order::RowMajor);
-        let (dtype, bytes) = match t.dtype() {
-            DType::F32 => (Dtype::F32, t.data::<f32>().iter().flat_map(|v| v.to_le_bytes()).collect()),
-            DType::F64 => (Dtype::F64, t.data::<f64>().iter().flat_map(|v| v.to_le_bytes()).collect()),
-        };
-        (name, dtype, t.shape().to_vec(), bytes)
-    }).collect();
+    let bytes: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors(model)
+        .into_iter()
+        .map(|(name, t)| {
+            let t = t.to_order(Order::RowMajor);
+            let (dtype, bytes) = match t.dtype() {
+                DType::F32 => {
+                    (Dtype::F32, t.data::<f32>().iter().flat_map(|v| v.to_le_bytes()).collect())
+                }
+                DType::F64 => {
+                    (Dtype::F64, t.data::<f64>().iter().flat_map(|v| v.to_le_bytes()).collect())
+                }
+            };
+            (name, dtype, t.shape().to_vec(), bytes)
+        })
+        .collect();
     let views = bytes.iter().map(|(name, dtype, shape, data)| {
         TensorView::new(*dtype, shape.clone(), data).map(|view| (name.as_str(), view))
     });
-    let broken = |e: safetensors::SafeTensorError| Error::file(path, format!("cannot be put together ({e})"), "report this as a bug");
+    let broken = |e: safetensors::SafeTensorError| {
+        Error::file(path, format!("cannot be put together ({e})"), "report this as a bug")
+    };
     let views: Vec<_> = views.collect::<std::result::Result<_, _>>().map_err(broken)?;
     let contents = serialize(views, Some(notes)).map_err(broken)?;
     write_atomically(path, &contents)
@@ -62,15 +72,27 @@ pub fn save_weights(model: &dyn Model, notes: HashMap<String, String>, path: &Pa
 /// If the file cannot be read, is damaged, or is of another model. The model is then unchanged.
 pub fn load_weights(model: &mut dyn Model, path: &Path) -> Result<()> {
     let contents = fs::read(path).map_err(Error::io("read", path))?;
-    let file = SafeTensors::deserialize(&contents)
-        .map_err(|e| Error::file(path, format!("not a readable safetensors file ({e})"), "expected weights written by `chainrule train`"))?;
+    let file = SafeTensors::deserialize(&contents).map_err(|e| {
+        Error::file(
+            path,
+            format!("not a readable safetensors file ({e})"),
+            "expected weights written by `chainrule train`",
+        )
+    })?;
     let wanted = tensors(model);
     if let Some(name) = file.names().into_iter().find(|n| wanted.iter().all(|(w, _)| w != n)) {
-        return Err(Error::file(path, format!("holds a tensor {name:?} that the model does not have"), "expected the weights of this model"));
+        return Err(Error::file(
+            path,
+            format!("holds a tensor {name:?} that the model does not have"),
+            "expected the weights of this model",
+        ));
     }
     let mut loaded = Vec::with_capacity(wanted.len());
     for (name, old) in &wanted {
-        loaded.push(read_tensor(&file, name, old).map_err(|found| Error::file(path, found, "expected the weights of this model"))?);
+        loaded.push(
+            read_tensor(&file, name, old)
+                .map_err(|found| Error::file(path, found, "expected the weights of this model"))?,
+        );
     }
     let buffers = loaded.split_off(model.params().len());
     model.params_mut().iter_mut().zip(loaded).for_each(|(p, t)| p.value = t);
@@ -80,7 +102,11 @@ pub fn load_weights(model: &mut dyn Model, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn read_tensor(file: &SafeTensors, name: &str, like: &Tensor) -> std::result::Result<Tensor, String> {
+fn read_tensor(
+    file: &SafeTensors,
+    name: &str,
+    like: &Tensor,
+) -> std::result::Result<Tensor, String> {
     let view = file.tensor(name).map_err(|_| format!("holds no tensor {name:?}"))?;
     let dtype = match view.dtype() {
         Dtype::F32 => DType::F32,
@@ -89,11 +115,23 @@ fn read_tensor(file: &SafeTensors, name: &str, like: &Tensor) -> std::result::Re
     };
     if view.shape() != &like.shape()[..] || dtype != like.dtype() {
         let (want, is) = (like.shape(), view.shape());
-        return Err(format!("{name} is {} {is:?}, the model's is {} {want:?}", dtype.name(), like.dtype().name()));
+        return Err(format!(
+            "{name} is {} {is:?}, the model's is {} {want:?}",
+            dtype.name(),
+            like.dtype().name()
+        ));
     }
     let values: Vec<f64> = match dtype {
-        DType::F32 => view.data().as_chunks::<4>().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
-        DType::F64 => view.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
+        DType::F32 => view
+            .data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f64::from(f32::from_le_bytes(*b)))
+            .collect(),
+        DType::F64 => {
+            view.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()
+        }
     };
     let mut t = Tensor::dirty(*like.shape(), dtype, Order::RowMajor);
     float!(dtype, T => {

@@ -18,7 +18,7 @@ mod vector;
 use crate::buffer::Buffer;
 use crate::real::Real;
 use crate::simd::level;
-use crate::threads::{Shared, parallel_chunks, parallel_for};
+use crate::threads::{Shared, parallel_chunks, parallel_scratch};
 use pack::{pack_a, pack_b};
 use tile::Tile;
 pub use tile::{HasKernels, Kernels};
@@ -139,12 +139,19 @@ struct Job<'a, T> {
 }
 
 impl<T: Real> Job<'_, T> {
-    fn spread(&self, tasks: usize, f: impl Fn(usize) + Sync) {
+    /// Runs tasks with scratch of `len` numbers, in parallel if the product is large enough.
+    fn spread(&self, tasks: usize, len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
         if self.m * self.n * self.k.max(1) < PARALLEL_FROM {
-            (0..tasks).for_each(f);
+            let mut scratch = Buffer::<T>::dirty(len);
+            (0..tasks).for_each(|task| f(task, scratch.make_mut()));
         } else {
-            parallel_for(tasks, f);
+            parallel_scratch(tasks, len, f);
         }
+    }
+
+    /// Scratch for `rows` rows of one chunk of A.
+    fn a_len(&self, rows: usize) -> usize {
+        pack::a_len(self.kernels.rows, rows, CHUNK.min(self.k))
     }
 
     /// A product too small to be packed.
@@ -157,13 +164,14 @@ impl<T: Real> Job<'_, T> {
         let (m, n) = (self.m, self.n);
         let mut partial = Buffer::<T>::dirty(chunks * m * n);
         let parts = Shared(partial.make_mut().as_mut_ptr());
-        self.spread(chunks, |chunk| {
+        let b_len = pack::b_len(&self.kernels, CHUNK, n);
+        self.spread(chunks, b_len + self.a_len(m), |chunk, scratch| {
             let k = self.chunk(chunk);
-            let mut packed = Buffer::<T>::dirty(pack::b_len(&self.kernels, k.len(), n));
-            pack_b(&self.kernels, &self.b, k.clone(), 0..n, packed.make_mut());
+            let (packed, packed_a) = scratch.split_at_mut(b_len);
+            pack_b(&self.kernels, &self.b, k.clone(), 0..n, packed);
             // SAFETY: each task writes its own m x n part of `partial`.
             let out = unsafe { std::slice::from_raw_parts_mut(parts.at(chunk * m * n), m * n) };
-            self.block(0..m, 0..n, k, &packed, out.as_mut_ptr(), false);
+            self.block(0..m, 0..n, k, (packed, packed_a), out.as_mut_ptr(), false);
         });
         let rows = rows_a_task(m, n, chunks);
         parallel_chunks(c, rows * n, |task, part| {
@@ -177,16 +185,16 @@ impl<T: Real> Job<'_, T> {
     fn by_columns(&self, c: &mut [T]) {
         let width = 8 * self.kernels.wide;
         let out = Shared(c.as_mut_ptr());
-        self.spread(self.n.div_ceil(width), |task| {
+        let b_len = pack::b_len(&self.kernels, CHUNK.min(self.k), width);
+        self.spread(self.n.div_ceil(width), b_len + self.a_len(self.m), |task, scratch| {
+            let (packed, packed_a) = scratch.split_at_mut(b_len);
             let columns = task * width..self.n.min((task + 1) * width);
-            let len = pack::b_len(&self.kernels, CHUNK.min(self.k), columns.len());
-            let mut packed = Buffer::<T>::dirty(len);
             for chunk in 0..self.k.div_ceil(CHUNK).max(1) {
                 let k = self.chunk(chunk);
-                pack_b(&self.kernels, &self.b, k.clone(), columns.clone(), packed.make_mut());
+                pack_b(&self.kernels, &self.b, k.clone(), columns.clone(), packed);
                 // SAFETY: each task writes its own columns of C.
                 let to = unsafe { out.at(columns.start) };
-                self.block(0..self.m, columns.clone(), k, &packed, to, chunk > 0);
+                self.block(0..self.m, columns.clone(), k, (packed, packed_a), to, chunk > 0);
             }
             // SAFETY: as above; all rows of C are within `c`.
             unsafe { self.finish(0..self.m, columns, out) };
@@ -196,10 +204,10 @@ impl<T: Real> Job<'_, T> {
     /// B packed once, then one task a block of rows.
     fn by_rows(&self, c: &mut [T]) {
         let chunks = self.k.div_ceil(CHUNK).max(1);
-        let a_chunk = pack::b_len(&self.kernels, CHUNK.min(self.k), self.n);
-        let mut packed = Buffer::<T>::dirty(chunks * a_chunk);
+        let b_chunk = pack::b_len(&self.kernels, CHUNK.min(self.k), self.n);
+        let mut packed = Buffer::<T>::dirty(chunks * b_chunk);
         if chunks > 1 {
-            parallel_chunks(packed.make_mut(), a_chunk, |chunk, to| {
+            parallel_chunks(packed.make_mut(), b_chunk, |chunk, to| {
                 pack_b(&self.kernels, &self.b, self.chunk(chunk), 0..self.n, to);
             });
         } else {
@@ -207,13 +215,20 @@ impl<T: Real> Job<'_, T> {
         }
         let out = Shared(c.as_mut_ptr());
         let height = self.block_height();
-        self.spread(self.m.div_ceil(height), |task| {
+        self.spread(self.m.div_ceil(height), self.a_len(height), |task, packed_a| {
             let rows = task * height..self.m.min((task + 1) * height);
             for chunk in 0..chunks {
                 // SAFETY: each task writes its own rows of C.
                 let to = unsafe { out.at(rows.start * self.n) };
-                let part = &packed[chunk * a_chunk..];
-                self.block(rows.clone(), 0..self.n, self.chunk(chunk), part, to, chunk > 0);
+                let b = &packed[chunk * b_chunk..];
+                self.block(
+                    rows.clone(),
+                    0..self.n,
+                    self.chunk(chunk),
+                    (b, packed_a),
+                    to,
+                    chunk > 0,
+                );
             }
             // SAFETY: as above.
             unsafe { self.finish(rows, 0..self.n, out) };
@@ -237,20 +252,15 @@ impl<T: Real> Job<'_, T> {
         rows: std::ops::Range<usize>,
         columns: std::ops::Range<usize>,
         k: std::ops::Range<usize>,
-        packed_b: &[T],
+        (packed_b, packed_a): (&[T], &mut [T]),
         out: *mut T,
         add: bool,
     ) {
         let tile_rows = self.kernels.rows;
         // A row-major A is read where it lies; anything else is packed, for the tile reads a column of it at a time.
         let direct = self.a.col == 1 && columns.len() < 384 && rows.len() >= tile_rows;
-        let mut packed_a = Buffer::<T>::dirty(if direct {
-            0
-        } else {
-            pack::a_len(tile_rows, rows.len(), k.len())
-        });
         if !direct {
-            pack_a(tile_rows, &self.a, rows.clone(), k.clone(), packed_a.make_mut());
+            pack_a(tile_rows, &self.a, rows.clone(), k.clone(), packed_a);
         }
         for (panel, j) in columns.clone().step_by(self.kernels.wide).enumerate() {
             let b = &packed_b[panel * self.kernels.wide * k.len()..];

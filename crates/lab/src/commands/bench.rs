@@ -38,7 +38,10 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
         some => some.iter().map(|n| usize::from(*n)).collect(),
     };
     if !args.json {
-        show::line(format!("{:<18}{:>8}{:>12}{:>10}{:>6}  {:<6}{:>12}", "workload", "threads", "median ms", "min ms", "n", "quiet", "memory MiB"));
+        show::line(format!(
+            "{:<18}{:>8}{:>12}{:>10}{:>6}  {:<6}{:>12}",
+            "workload", "threads", "median ms", "min ms", "n", "quiet", "memory MiB"
+        ));
     }
     let options = Options { budget: Duration::from_secs(args.seconds), ..Options::default() };
     for threads in counts {
@@ -61,11 +64,19 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
 
 /// The workloads a user named: `W1` means both of its forms.
 fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
-    let matches = |wanted: &String, name: &str| name == wanted || name.split('-').next() == Some(wanted);
+    let matches =
+        |wanted: &String, name: &str| name == wanted || name.split('-').next() == Some(wanted);
     if let Some(unknown) = only.iter().find(|w| !NAMES.iter().any(|n| matches(w, n))) {
-        return Err(Usage(format!("--only: unknown workload {unknown:?}; {}", closest(unknown, NAMES.iter().copied()))).into());
+        return Err(Usage(format!(
+            "--only: unknown workload {unknown:?}; {}",
+            closest(unknown, NAMES.iter().copied())
+        ))
+        .into());
     }
-    Ok(NAMES.into_iter().filter(|n| only.is_empty() || only.iter().any(|w| matches(w, n))).collect())
+    Ok(NAMES
+        .into_iter()
+        .filter(|n| only.is_empty() || only.iter().any(|w| matches(w, n)))
+        .collect())
 }
 
 fn print(args: &BenchArgs, sample: &Sample, memory: usize) {
@@ -76,5 +87,8 @@ fn print(args: &BenchArgs, sample: &Sample, memory: usize) {
     }
     let Sample { name, threads, median_ms, min_ms, n, quiet, .. } = sample;
     let mib = memory as f64 / (1 << 20) as f64;
-    show::line(format!("{name:<18}{threads:>8}{median_ms:>12.3}{min_ms:>10.3}{n:>6}  {:<6}{mib:>12.1}", if *quiet { "yes" } else { "no" }));
+    show::line(format!(
+        "{name:<18}{threads:>8}{median_ms:>12.3}{min_ms:>10.3}{n:>6}  {:<6}{mib:>12.1}",
+        if *quiet { "yes" } else { "no" }
+    ));
 }

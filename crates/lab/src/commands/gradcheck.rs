@@ -24,13 +24,22 @@ pub struct GradcheckArgs {
 /// Checks and prints; the exit code is 1 if a gradient is wrong.
 pub fn run(args: &GradcheckArgs) -> Result<ExitCode> {
     let all = OPS.iter().chain(CHECKED_MODELS);
-    let chosen: Vec<_> = all.clone().filter(|op| args.what == "all" || op.name == args.what).collect();
+    let chosen: Vec<_> =
+        all.clone().filter(|op| args.what == "all" || op.name == args.what).collect();
     if chosen.is_empty() {
         let names = all.map(|op| op.name).chain(["all"]);
-        return Err(Usage(format!("gradcheck: unknown op or model {:?}; {}", args.what, closest(&args.what, names))).into());
+        return Err(Usage(format!(
+            "gradcheck: unknown op or model {:?}; {}",
+            args.what,
+            closest(&args.what, names)
+        ))
+        .into());
     }
     if !args.json {
-        show::line(format!("{:<24}{:<16}{:<8}{:>10}{:>10}{:>10}", "op", "case", "input", "error", "allowed", "f32"));
+        show::line(format!(
+            "{:<24}{:<16}{:<8}{:>10}{:>10}{:>10}",
+            "op", "case", "input", "error", "allowed", "f32"
+        ));
     }
     let (mut checked, mut failed) = (0, 0);
     for op in chosen {
@@ -43,14 +52,19 @@ pub fn run(args: &GradcheckArgs) -> Result<ExitCode> {
         }
     }
     if !args.json {
-        let verdict = if failed == 0 { show::color(AnsiColor::Green) } else { show::color(AnsiColor::Red) };
-        show::line(format!("{verdict}{} of {checked} gradients are right{verdict:#}", checked - failed));
+        let verdict =
+            if failed == 0 { show::color(AnsiColor::Green) } else { show::color(AnsiColor::Red) };
+        show::line(format!(
+            "{verdict}{} of {checked} gradients are right{verdict:#}",
+            checked - failed
+        ));
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn as_row(o: &Outcome) -> String {
-    let style = if o.passed() { show::color(AnsiColor::Green) } else { show::color(AnsiColor::Red) };
+    let style =
+        if o.passed() { show::color(AnsiColor::Green) } else { show::color(AnsiColor::Red) };
     let fault = o.fault.as_ref().map(|f| format!("\n    {f}")).unwrap_or_default();
     format!(
         "{:<24}{:<16}{:<8}{style}{:>10.1e}{style:#}{:>10.0e}{:>10.1e}{fault}",

@@ -8,11 +8,16 @@ use anstyle::AnsiColor;
 use anyhow::Result;
 use chainrule::Error;
 use chainrule::data::{self, Normalization, Pictures, Splits, mean_image};
-use chainrule::models::{FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm, count_params, summary};
+use chainrule::models::{
+    FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm, count_params, summary,
+};
 use chainrule::optim::{self, Schedule};
 use chainrule::rng::Rng;
 use chainrule::tensor::DType;
-use chainrule::train::{CheckEvent, Confusion, CourseLog, History, Observer, Quiet, Sampling, Solver, SolverOptions, StepEvent, save_weights};
+use chainrule::train::{
+    CheckEvent, Confusion, CourseLog, History, Observer, Quiet, Sampling, Solver, SolverOptions,
+    StepEvent, save_weights,
+};
 use clap::Args;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -73,7 +78,12 @@ fn normalized(splits: &Splits) -> Parts {
 fn load(plan: &Plan) -> Result<Splits> {
     let mut splits = if plan.data.as_os_str().is_empty() {
         if plan.test_all {
-            return Err(Error::value("--test-all", "the embedded excerpt has only 1,000 test pictures", "it goes with --data DIR").into());
+            return Err(Error::value(
+                "--test-all",
+                "the embedded excerpt has only 1,000 test pictures",
+                "it goes with --data DIR",
+            )
+            .into());
         }
         data::embedded()?
     } else {
@@ -81,14 +91,24 @@ fn load(plan: &Plan) -> Result<Splits> {
     };
     let n = splits.train.len();
     if plan.num_train > n {
-        return Err(Error::value("--num-train", plan.num_train.to_string(), format!("there are {n} training pictures")).into());
+        return Err(Error::value(
+            "--num-train",
+            plan.num_train.to_string(),
+            format!("there are {n} training pictures"),
+        )
+        .into());
     }
     if plan.num_train > 0 {
         splits.train = splits.train.slice(0..plan.num_train);
     }
     if plan.batch > splits.train.len() && plan.sampling == "shuffled" {
         let n = splits.train.len();
-        return Err(Error::value("--batch", plan.batch.to_string(), format!("there are only {n} training pictures")).into());
+        return Err(Error::value(
+            "--batch",
+            plan.batch.to_string(),
+            format!("there are only {n} training pictures"),
+        )
+        .into());
     }
     Ok(splits)
 }
@@ -107,7 +127,11 @@ pub fn build_model(plan: &Plan, shape: &[usize], classes: usize) -> FullyConnect
         dropout_keep: plan.dropout_keep,
         reg: plan.reg,
         weight_scale: (plan.weight_scale > 0.0).then_some(plan.weight_scale),
-        loss: if plan.loss == "svm" { Loss::Svm } else { Loss::Softmax { label_smoothing: plan.label_smoothing } },
+        loss: if plan.loss == "svm" {
+            Loss::Svm
+        } else {
+            Loss::Softmax { label_smoothing: plan.label_smoothing }
+        },
         dtype: if plan.dtype == "f64" { DType::F64 } else { DType::F32 },
         ..FullyConnectedConfig::default()
     };
@@ -121,7 +145,11 @@ fn solver_options(plan: &Plan) -> Result<SolverOptions> {
         learning_rate: plan.lr.unwrap_or_default(),
         schedule: Schedule::by_name(&plan.schedule, &plan.schedule_config())?,
         train_samples: plan.train_samples,
-        sampling: if plan.sampling == "with-replacement" { Sampling::WithReplacement } else { Sampling::Shuffled },
+        sampling: if plan.sampling == "with-replacement" {
+            Sampling::WithReplacement
+        } else {
+            Sampling::Shuffled
+        },
         best_includes_buffers: plan.best_includes_buffers,
         ..SolverOptions::default()
     })
@@ -142,10 +170,15 @@ enum Face {
 impl<'a> Watch<'a> {
     fn new(plan: &Plan, steps: usize, run: &'a mut Run) -> Watch<'a> {
         let face = if plan.json && !plan.verbose {
-            if show::Bar::possible() { Face::Bar(show::Bar::new(steps)) } else { Face::Nothing(Quiet) }
+            if show::Bar::possible() {
+                Face::Bar(show::Bar::new(steps))
+            } else {
+                Face::Nothing(Quiet)
+            }
         } else if plan.verbose || !show::Bar::possible() {
             // With --json, standard output is for the one line at the end.
-            let out: Box<dyn std::io::Write> = if plan.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
+            let out: Box<dyn std::io::Write> =
+                if plan.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
             Face::Lines(CourseLog { out, every: plan.print_every })
         } else {
             Face::Bar(show::Bar::new(steps))
@@ -187,29 +220,57 @@ struct Outcome {
 }
 
 /// Measures the returned model, and writes the weights and the report.
-fn finish(plan: &Plan, splits: &Splits, parts: &Parts, model: &FullyConnectedNet, run: &Run, history: &History, seconds: f64) -> Result<Outcome> {
-    let notes = HashMap::from([("chainrule".to_string(), env!("CARGO_PKG_VERSION").to_string()), ("model".to_string(), model.name().to_string())]);
+fn finish(
+    plan: &Plan,
+    splits: &Splits,
+    parts: &Parts,
+    model: &FullyConnectedNet,
+    run: &Run,
+    history: &History,
+    seconds: f64,
+) -> Result<Outcome> {
+    // One note only: the format keeps them in no fixed order, and equal weights should be equal files.
+    let note = format!("{} {}", env!("CARGO_PKG_VERSION"), model.name());
+    let notes = HashMap::from([("chainrule".to_string(), note)]);
     save_weights(model, notes, &run.directory.join("best.safetensors"))?;
-    let outcome = Outcome { val: Confusion::of(model, &parts.val), test: Confusion::of(model, &parts.test).accuracy() };
+    let outcome = Outcome {
+        val: Confusion::of(model, &parts.val),
+        test: Confusion::of(model, &parts.test).accuracy(),
+    };
     let report = report(plan, splits, model, run, history, &outcome, seconds);
-    chainrule::train::write_atomically(&run.directory.join("report.html"), report.to_html().as_bytes())?;
+    chainrule::train::write_atomically(
+        &run.directory.join("report.html"),
+        report.to_html().as_bytes(),
+    )?;
     Ok(outcome)
 }
 
-fn report(plan: &Plan, splits: &Splits, model: &FullyConnectedNet, run: &Run, history: &History, outcome: &Outcome, seconds: f64) -> Report {
+fn report(
+    plan: &Plan,
+    splits: &Splits,
+    model: &FullyConnectedNet,
+    run: &Run,
+    history: &History,
+    outcome: &Outcome,
+    seconds: f64,
+) -> Report {
     let percent = |v: f64| format!("{:.1}%", v * 100.0);
     let pictures: usize = run.steps.iter().map(|s| s.examples).sum();
     let headline = vec![
         ("validation accuracy".to_string(), percent(history.best_val_accuracy)),
         ("test accuracy".to_string(), percent(outcome.test)),
-        ("final loss".to_string(), history.loss.last().map_or("none".into(), |l| format!("{l:.3}"))),
+        (
+            "final loss".to_string(),
+            history.loss.last().map_or("none".into(), |l| format!("{l:.3}")),
+        ),
         ("steps".to_string(), summary::thousands(history.loss.len())),
         ("seconds".to_string(), format!("{seconds:.1}")),
         ("pictures a second".to_string(), summary::thousands((pictures as f64 / seconds) as usize)),
         ("parameters".to_string(), summary::thousands(count_params(model))),
     ];
     let hidden: Vec<String> = plan.hidden.0.iter().map(usize::to_string).collect();
-    let config = serde_json::to_value(plan).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
+    let config =
+        serde_json::to_value(plan).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
     let text = |v: serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
     Report {
         title: format!("Fully connected {} on the {}", hidden.join("-"), splits.name),
@@ -218,22 +279,40 @@ fn report(plan: &Plan, splits: &Splits, model: &FullyConnectedNet, run: &Run, hi
         headline,
         loss: run.steps.iter().map(|s| (s.step as u64, s.loss)).collect(),
         learning_rate: run.steps.iter().map(|s| (s.step as u64, s.learning_rate)).collect(),
-        accuracy: run.checks.iter().map(|c| EpochPoint { epoch: c.epoch as f64, train: c.train_accuracy, val: c.val_accuracy }).collect(),
+        accuracy: run
+            .checks
+            .iter()
+            .map(|c| EpochPoint {
+                epoch: c.epoch as f64,
+                train: c.train_accuracy,
+                val: c.val_accuracy,
+            })
+            .collect(),
         classes: splits.val.classes().to_vec(),
         confusion: outcome.val.counts.clone(),
         confusion_split: "validation".to_string(),
         weights: weights(model),
         config: config.into_iter().map(|(k, v)| (k, text(v))).collect(),
         machine: machine::facts(),
-        notes: vec![format!("{} training, {} validation, {} test pictures.", splits.train.len(), splits.val.len(), splits.test.len())],
+        notes: vec![format!(
+            "{} training, {} validation, {} test pictures.",
+            splits.train.len(),
+            splits.val.len(),
+            splits.test.len()
+        )],
     }
 }
 
 /// The command that made this run, as it can be pasted into a shell.
 fn command_line() -> String {
-    let plain = |a: &String| !a.is_empty() && a.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=,+:@".contains(c));
+    let plain = |a: &String| {
+        !a.is_empty() && a.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=,+:@".contains(c))
+    };
     let quoted = |a: String| if plain(&a) { a } else { format!("'{}'", a.replace('\'', r"'\''")) };
-    std::iter::once("chainrule".to_string()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
+    std::iter::once("chainrule".to_string())
+        .chain(std::env::args().skip(1).map(quoted))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The weights into each of the first hidden units, as pictures in a grid.
@@ -245,9 +324,15 @@ fn weights(model: &FullyConnectedNet) -> Option<WeightGrid> {
     }
     let w = model.params().iter().find(|p| p.name == "W1")?.value.transpose();
     let units = w.shape()[0].min(MOST);
-    let grid = chainrule::visualize::grid(&chainrule::visualize::rows_as_pictures(&w, units, [channels, height, width]), 255.0, 1);
+    let grid = chainrule::visualize::grid(
+        &chainrule::visualize::rows_as_pictures(&w, units, [channels, height, width]),
+        255.0,
+        1,
+    );
     let rgb = grid.to_vec().into_iter().map(|v| v as u8).collect();
-    let caption = format!("What each of {units} units of the first layer looks for: its weights as a picture, each scaled on its own.");
+    let caption = format!(
+        "What each of {units} units of the first layer looks for: its weights as a picture, each scaled on its own."
+    );
     Some(WeightGrid { width: grid.shape()[1] as u32, height: grid.shape()[0] as u32, rgb, caption })
 }
 
