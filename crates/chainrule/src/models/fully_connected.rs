@@ -90,7 +90,7 @@ struct Place {
     gamma: Option<usize>,
 }
 
-/// The network. See the [module](self).
+/// The network that the documentation of its file describes: hidden layers of affine, norm, ReLU and dropout, and an affine top.
 #[derive(Debug)]
 pub struct FullyConnectedNet {
     config: FullyConnectedConfig,
