@@ -266,11 +266,14 @@ fn report(
         ("steps".to_string(), summary::thousands(history.loss.len())),
         ("seconds".to_string(), format!("{seconds:.1}")),
         ("pictures a second".to_string(), summary::thousands((pictures as f64 / seconds) as usize)),
-        ("parameters".to_string(), summary::thousands(count_params(model))),
+        ("parameters".to_string(), short(count_params(model))),
     ];
     let hidden: Vec<String> = plan.hidden.0.iter().map(usize::to_string).collect();
     let config =
         serde_json::to_value(plan).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
+    let [train, val, test] = [&splits.train, &splits.val, &splits.test].map(data::Dataset::len);
+    let pictures_used =
+        ("pictures".to_string(), format!("{train} training, {val} validation, {test} test"));
     let text = |v: serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
     Report {
         title: format!("Fully connected {} on the {}", hidden.join("-"), splits.name),
@@ -292,15 +295,15 @@ fn report(
         confusion: outcome.val.counts.clone(),
         confusion_split: "validation".to_string(),
         weights: weights(model),
-        config: config.into_iter().map(|(k, v)| (k, text(v))).collect(),
+        config: config.into_iter().map(|(k, v)| (k, text(v))).chain([pictures_used]).collect(),
         machine: machine::facts(),
-        notes: vec![format!(
-            "{} training, {} validation, {} test pictures.",
-            splits.train.len(),
-            splits.val.len(),
-            splits.test.len()
-        )],
+        notes: Vec::new(),
     }
+}
+
+/// A large number in four characters or so: `1.71 M`.
+fn short(n: usize) -> String {
+    if n < 100_000 { summary::thousands(n) } else { format!("{:.2} M", n as f64 / 1e6) }
 }
 
 /// The command that made this run, as it can be pasted into a shell.
