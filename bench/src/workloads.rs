@@ -9,6 +9,8 @@
 
 use chainrule::data::{self, Normalization, Pictures, mean_image};
 use chainrule::models::{FullyConnectedConfig, FullyConnectedNet, Model, Norm};
+use chainrule::ops::Mode;
+use chainrule::ops::batch_norm::{self, BatchNormParams, RunningStats};
 use chainrule::optim::{self, OptimConfig, UpdateRule};
 use chainrule::rng::Rng;
 use chainrule::tensor::{DType, Tensor};
@@ -90,6 +92,22 @@ impl Workload {
         self.steps += 1;
         self.model.scores(x)
     }
+}
+
+/// The two backward passes of batch norm on (256, 200), to be timed against each other.
+pub const BATCH_NORM: [&str; 2] = ["BN-graph", "BN-simplified"];
+
+/// A function that runs the backward pass of this name, one of [`BATCH_NORM`].
+pub fn batch_norm_backward(name: &str) -> impl FnMut() + use<> {
+    let mut rng = Rng::new(1);
+    let [x, dy] = [(); 2].map(|()| Tensor::randn([256, 200], 1.0, DType::F32, &mut rng));
+    let [gamma, beta] = [(); 2].map(|()| Tensor::randn([200], 1.0, DType::F32, &mut rng));
+    let mut running = RunningStats::zeros(200, DType::F32);
+    let params = BatchNormParams::default();
+    let (_, cache) = batch_norm::forward(&x, &gamma, &beta, &params, Mode::Train, &mut running);
+    let backward =
+        if name == "BN-graph" { batch_norm::backward_graph } else { batch_norm::backward };
+    move || drop(backward(&dy, &cache))
 }
 
 fn batches(size: usize) -> chainrule::Result<Vec<(Tensor, Vec<usize>)>> {

@@ -4,7 +4,7 @@ use crate::settings::{Usage, closest};
 use crate::show;
 use anyhow::Result;
 use chainrule_bench::gate::{Options, Sample, measure};
-use chainrule_bench::workloads::{NAMES, Workload};
+use chainrule_bench::workloads::{BATCH_NORM, NAMES, Workload, batch_norm_backward};
 use chainrule_kernels::buffer::{pool_stats, reset_peak};
 use clap::Args;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Time training and inference on the reference workloads.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Only these workloads, as in W1,W3
+    /// Only these: W1, W2, W3, or BN for the two backward passes of batch norm
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
     /// Threads, as in 2,1; without it all processors
@@ -47,8 +47,14 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     for threads in counts {
         chainrule_kernels::threads::set_threads(threads);
         for name in &names {
-            let mut workload = Workload::new(name)?;
             reset_peak();
+            if BATCH_NORM.contains(name) {
+                let sample =
+                    measure(&format!("{name} backward"), &options, batch_norm_backward(name));
+                print(args, &sample, pool_stats().peak);
+                continue;
+            }
+            let mut workload = Workload::new(name)?;
             let sample = measure(&format!("{name} train"), &options, || {
                 workload.step();
             });
@@ -62,21 +68,20 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The workloads a user named: `W1` means both of its forms.
+/// The measurements a user named: `W1` means both of its forms, `BN` the two backward passes of batch norm. Without a name,
+/// the trainings.
 fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
+    if only.is_empty() {
+        return Ok(NAMES.into());
+    }
+    let all = || NAMES.into_iter().chain(BATCH_NORM);
     let matches =
         |wanted: &String, name: &str| name == wanted || name.split('-').next() == Some(wanted);
-    if let Some(unknown) = only.iter().find(|w| !NAMES.iter().any(|n| matches(w, n))) {
-        return Err(Usage(format!(
-            "--only: unknown workload {unknown:?}; {}",
-            closest(unknown, NAMES.iter().copied())
-        ))
-        .into());
+    if let Some(unknown) = only.iter().find(|w| !all().any(|n| matches(w, n))) {
+        let close = closest(unknown, all());
+        return Err(Usage(format!("--only: unknown workload {unknown:?}; {close}")).into());
     }
-    Ok(NAMES
-        .into_iter()
-        .filter(|n| only.is_empty() || only.iter().any(|w| matches(w, n)))
-        .collect())
+    Ok(all().filter(|n| only.iter().any(|w| matches(w, n))).collect())
 }
 
 fn print(args: &BenchArgs, sample: &Sample, memory: usize) {
