@@ -39,7 +39,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     };
     if !args.json {
         show::line(format!(
-            "{:<18}{:>8}{:>12}{:>10}{:>6}  {:<6}{:>12}",
+            "{:<24}{:>8}{:>12}{:>10}{:>6}  {:<6}{:>12}",
             "workload", "threads", "median ms", "min ms", "n", "quiet", "memory MiB"
         ));
     }
@@ -93,7 +93,7 @@ fn print(args: &BenchArgs, sample: &Sample, memory: usize) {
     let Sample { name, threads, median_ms, min_ms, n, quiet, .. } = sample;
     let mib = memory as f64 / (1 << 20) as f64;
     show::line(format!(
-        "{name:<18}{threads:>8}{median_ms:>12.3}{min_ms:>10.3}{n:>6}  {:<6}{mib:>12.1}",
+        "{name:<24}{threads:>8}{median_ms:>12.3}{min_ms:>10.3}{n:>6}  {:<6}{mib:>12.1}",
         if *quiet { "yes" } else { "no" }
     ));
 }
