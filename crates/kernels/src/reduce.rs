@@ -41,17 +41,6 @@ crate::multiversion! {
     }
 }
 
-/// The sum of `f` over all indices, in `f64`, by blocks of [`BLOCK`] elements: `f(x[i])` for one slice.
-pub fn sum_with<T: Real>(x: &[T], f: impl Fn(T) -> f64 + Sync) -> f64 {
-    let blocks = x.len().div_ceil(BLOCK).max(1);
-    let mut partial = Buffer::<f64>::zeroed(blocks);
-    parallel_chunks(partial.make_mut(), 1, |block, out| {
-        let part = &x[block * BLOCK..x.len().min((block + 1) * BLOCK)];
-        out[0] = part.iter().fold(0.0, |sum, v| sum + f(*v));
-    });
-    partial.iter().sum()
-}
-
 crate::multiversion! {
     /// The sum of squares of at most a few thousand numbers, in 16 (f32) or 8 (f64) lanes that are added pairwise.
     fn lane_squares<T: Real>(x: &[T]) -> f64 {
@@ -69,19 +58,6 @@ crate::multiversion! {
         }
         lanes.iter().sum()
     }
-}
-
-/// The sum of the squares of `x`, accumulated in `f64`.
-pub fn sum_squares<T: Real>(x: &[T]) -> f64 {
-    let blocks = x.len().div_ceil(BLOCK).max(1);
-    let mut partial = Buffer::<f64>::zeroed(blocks);
-    parallel_chunks(partial.make_mut(), 4, |task, out| {
-        for (i, out) in out.iter_mut().enumerate() {
-            let start = (task * 4 + i) * BLOCK;
-            *out = lane_squares(&x[start.min(x.len())..x.len().min(start + BLOCK)]);
-        }
-    });
-    partial.iter().sum()
 }
 
 crate::multiversion! {

@@ -9,7 +9,7 @@ use crate::buffer::{Buffer, Element};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
 
@@ -153,7 +153,6 @@ impl Pool {
 
     /// Runs tasks until none is left. A panic is kept for the owner and ends the handing out of tasks.
     fn take_tasks(&self, f: &(dyn Fn(usize) + Sync), tasks: usize) {
-        INSIDE_REGION.with(|inside| inside.store(true, Ordering::Relaxed));
         let result = catch_unwind(AssertUnwindSafe(|| {
             loop {
                 let task = self.next.fetch_add(1, Ordering::Relaxed);
@@ -163,7 +162,6 @@ impl Pool {
                 f(task);
             }
         }));
-        INSIDE_REGION.with(|inside| inside.store(false, Ordering::Relaxed));
         if let Err(payload) = result {
             self.next.store(tasks, Ordering::Relaxed);
             lock(&self.panic).get_or_insert(payload);
@@ -172,14 +170,8 @@ impl Pool {
 }
 
 thread_local! {
-    static INSIDE_REGION: AtomicBool = const { AtomicBool::new(false) };
     /// 0 for threads that are not the pool's, else the worker's number plus 1.
     static SLOT: AtomicUsize = const { AtomicUsize::new(0) };
-}
-
-/// Whether the calling thread is running a task of a parallel region.
-pub fn in_parallel_region() -> bool {
-    INSIDE_REGION.with(|inside| inside.load(Ordering::Relaxed))
 }
 
 fn relax(spins: &mut usize) {
