@@ -12,8 +12,8 @@
 
 pub mod naive;
 mod pack;
-mod tile;
-mod vector;
+pub(crate) mod tile;
+pub(crate) mod vector;
 
 use crate::buffer::Buffer;
 use crate::real::Real;

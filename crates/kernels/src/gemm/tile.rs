@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 /// One call of a tile: `out[i][j] (+)= sum over k of a[i*row + k*step] * b[k*width + j]`, the sum as one chain of fused
 /// multiply-adds in the order of k.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<T> {
+pub(crate) struct Tile<T> {
     pub k: usize,
     pub a: *const T,
     /// From one row of A to the next.
@@ -28,20 +28,23 @@ pub(super) struct Tile<T> {
 ///
 /// # Safety
 /// The CPU must have the kernel's instructions, and the pointers must reach over the kernel's full number of rows and columns.
-pub(super) type TileFn<T> = unsafe fn(Tile<T>);
+pub(crate) type TileFn<T> = unsafe fn(Tile<T>);
 
 /// The tiles of one level and type: `rows` x `wide` and `rows` x `narrow` (for the last columns).
 #[derive(Clone, Copy)]
 pub struct Kernels<T> {
-    pub(super) rows: usize,
-    pub(super) wide: usize,
-    pub(super) narrow: usize,
-    pub(super) wide_tile: TileFn<T>,
-    pub(super) narrow_tile: TileFn<T>,
+    pub(crate) rows: usize,
+    pub(crate) wide: usize,
+    pub(crate) narrow: usize,
+    pub(crate) wide_tile: TileFn<T>,
+    pub(crate) narrow_tile: TileFn<T>,
 }
 
 #[inline(always)]
-unsafe fn tile<T: Copy, V: Vector<T>, const R: usize, const C: usize>(t: Tile<T>, zero: T) {
+pub(crate) unsafe fn tile<T: Copy, V: Vector<T>, const R: usize, const C: usize>(
+    t: Tile<T>,
+    zero: T,
+) {
     // SAFETY: the caller promises R rows of A, `width` >= C * LANES columns of B for each k, and R rows of `out`.
     unsafe {
         let mut acc = [[V::splat(zero); C]; R];

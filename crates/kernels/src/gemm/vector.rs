@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 ///
 /// # Safety
 /// The methods may only be called on a CPU that has the register, and with pointers to `LANES` readable (writable) numbers.
-pub(super) unsafe trait Vector<T>: Copy {
+pub(crate) unsafe trait Vector<T>: Copy {
     const LANES: usize;
     unsafe fn splat(v: T) -> Self;
     unsafe fn load(p: *const T) -> Self;
@@ -19,7 +19,7 @@ pub(super) unsafe trait Vector<T>: Copy {
 
 /// Plain Rust: 128 bits, which is a NEON register on AArch64 and the safe twin of the others elsewhere.
 #[derive(Clone, Copy)]
-pub(super) struct Plain<T, const N: usize>([T; N]);
+pub(crate) struct Plain<T, const N: usize>([T; N]);
 
 macro_rules! plain {
     ($t:ty, $n:expr) => {
