@@ -2,12 +2,14 @@
 
 mod accuracy;
 mod examples;
+pub mod metrics;
 mod observer;
 mod solver;
 mod weights;
 
 pub use accuracy::{Confusion, accuracy, argmax_rows, predictions};
 pub use examples::{Arrays, Examples};
+pub use metrics::{ClassScore, ClassScores, Evaluation};
 pub use observer::{CheckEvent, CourseLog, Observer, Quiet, StepEvent};
 pub use solver::{History, OnNonFinite, Sampling, Solver, SolverOptions};
 pub use weights::{load_weights, save_weights, write_atomically};

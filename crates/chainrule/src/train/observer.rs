@@ -1,6 +1,8 @@
 //! Whoever wants to show something of a training observes it.
 
 use crate::error::Result;
+use crate::models::Param;
+use crate::tensor::Tensor;
 use std::io::Write;
 
 /// A finished step.
@@ -46,6 +48,11 @@ pub trait Observer {
 
     /// After each check of the accuracies.
     fn check(&mut self, _event: &CheckEvent) -> Result<()> {
+        Ok(())
+    }
+
+    /// After each check too: every parameter, and its gradient in the last step.
+    fn weights(&mut self, _event: &CheckEvent, _params: &[Param], _grads: &[Tensor]) -> Result<()> {
         Ok(())
     }
 }

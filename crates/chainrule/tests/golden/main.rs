@@ -31,6 +31,7 @@ files!(
     numpy_optim,
     numpy_nets,
     numpy_solver,
+    sklearn_metrics,
     torch_layers,
     torch_optim,
     torch_train

@@ -2,6 +2,7 @@
 
 mod cells;
 mod layers;
+mod metrics;
 mod net;
 mod optim;
 mod random;
@@ -42,6 +43,7 @@ pub fn find(kind: &str) -> Option<Run> {
         "torch.optim" => optim::torch,
         "net.fully_connected_cell" => net::fully_connected,
         "solver.run/FullyConnectedNet" => solver::fully_connected,
+        "metrics.classes" => metrics::classes,
         "torch.linear" => torch::linear,
         "torch.layer_norm" => torch::layer_norm,
         "torch.batch_norm1d" => torch::batch_norm1d,
