@@ -13,7 +13,7 @@ use chainrule::ops::Mode;
 use chainrule::ops::batch_norm::{self, BatchNormParams, RunningStats};
 use chainrule::optim::{self, OptimConfig, UpdateRule};
 use chainrule::rng::Rng;
-use chainrule::tensor::{DType, Tensor};
+use chainrule::tensor::{DType, Order, Tensor};
 use chainrule::train::Examples;
 
 /// The names of the workloads.
@@ -112,12 +112,12 @@ pub fn batch_norm_backward(name: &str) -> impl FnMut() + use<> {
 
 fn batches(size: usize) -> chainrule::Result<Vec<(Tensor, Vec<usize>)>> {
     let train = data::embedded()?.train;
-    let mean = Normalization::MeanImage(mean_image(&train).into());
+    let mean = Normalization::MeanImage(mean_image(&train));
     let pictures = Pictures::new(train, mean);
     let batch = |i: usize| {
         let indices: Vec<usize> = (0..size).map(|j| (i * size + j) % pictures.len()).collect();
         let labels = indices.iter().map(|i| pictures.label(*i)).collect();
-        (pictures.batch(&indices, DType::F32), labels)
+        (pictures.batch(&indices, DType::F32, Order::RowMajor), labels)
     };
     Ok((0..BATCHES).map(batch).collect())
 }

@@ -6,12 +6,12 @@ use chainrule::Result;
 use chainrule::data::{Normalization, Pictures, embedded, mean_image};
 use chainrule::ops::{affine, affine_relu, softmax_cross_entropy};
 use chainrule::rng::Rng;
-use chainrule::tensor::{DType, Tensor};
+use chainrule::tensor::{DType, Order, Tensor};
 use chainrule::train::{Examples, argmax_rows};
 
 fn main() -> Result<()> {
     let splits = embedded()?;
-    let normalization = Normalization::MeanImage(mean_image(&splits.train).into());
+    let normalization = Normalization::MeanImage(mean_image(&splits.train));
     let train = Pictures::new(splits.train, normalization.clone());
     let val = Pictures::new(splits.val, normalization);
 
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
         rng.epoch_order(train.len(), &mut order);
         let mut total = 0.0;
         for indices in order.chunks(batch) {
-            let x = train.batch(indices, DType::F32);
+            let x = train.batch(indices, DType::F32, Order::RowMajor);
             let labels: Vec<usize> = indices.iter().map(|i| train.label(*i)).collect();
 
             // Forward: each op returns what its backward will need.
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
             }
         }
         let all: Vec<usize> = (0..val.len()).collect();
-        let x = val.batch(&all, DType::F32);
+        let x = val.batch(&all, DType::F32, Order::RowMajor);
         let (hidden, _) = affine_relu::forward(&x, &w1, &b1);
         let (scores, _) = affine::forward(&hidden, &w2, &b2);
         let right =

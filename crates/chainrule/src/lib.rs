@@ -5,6 +5,7 @@ pub mod check;
 pub mod data;
 pub mod error;
 pub mod gradcheck;
+mod keys;
 pub mod models;
 pub mod ops;
 pub mod optim;

@@ -5,7 +5,7 @@
 use chainrule::data::{
     CIFAR10_CLASSES, Dataset, Normalization, Pictures, Splits, cifar10, embedded, mean_image,
 };
-use chainrule::tensor::DType;
+use chainrule::tensor::{DType, Order};
 use chainrule::train::Examples;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -111,7 +111,7 @@ fn the_mean_image_is_exact() {
 #[test]
 fn batches_have_the_right_bits() {
     let train = &excerpt().train;
-    let by_image = Normalization::MeanImage(mean_image(train).into());
+    let by_image = Normalization::MeanImage(mean_image(train));
     let by_channel = Normalization::Channels {
         mean: vec![0.4914, 0.4822, 0.4465],
         std: vec![0.2023, 0.1994, 0.2010],
@@ -129,10 +129,10 @@ fn batches_have_the_right_bits() {
         ),
     ] {
         let pictures = Pictures::new(train.clone(), normalization);
-        let single = pictures.batch(&[3999, 0, 17, 17], DType::F32);
+        let single = pictures.batch(&[3999, 0, 17, 17], DType::F32, Order::RowMajor);
         assert_eq!(single.shape()[..], [4, 3, 32, 32]);
         assert_eq!(sha256(single.data::<f32>().iter().map(|v| v.to_le_bytes())), in_f32);
-        let double = pictures.batch(&[3999, 0, 17, 17], DType::F64);
+        let double = pictures.batch(&[3999, 0, 17, 17], DType::F64, Order::RowMajor);
         assert_eq!(sha256(double.data::<f64>().iter().map(|v| v.to_le_bytes())), in_f64);
     }
 }
@@ -140,21 +140,54 @@ fn batches_have_the_right_bits() {
 /// A batch larger than what one thread makes at a time is the pictures one by one.
 #[test]
 fn a_batch_is_its_pictures() {
-    let normalization = Normalization::MeanImage(mean_image(&excerpt().train).into());
+    let normalization = Normalization::MeanImage(mean_image(&excerpt().train));
     let pictures = Pictures::new(excerpt().val.clone(), normalization);
     let indices: Vec<usize> = (0..37).map(|i| (i * 271) % 1000).collect();
-    let batch = pictures.batch(&indices, DType::F32);
+    let batch = pictures.batch(&indices, DType::F32, Order::RowMajor);
     for (row, &i) in batch.data::<f32>().chunks_exact(3072).zip(&indices) {
-        assert_eq!(row, pictures.batch(&[i], DType::F32).data::<f32>(), "picture {i}");
+        assert_eq!(
+            row,
+            pictures.batch(&[i], DType::F32, Order::RowMajor).data::<f32>(),
+            "picture {i}"
+        );
         assert_eq!(pictures.label(i), excerpt().val.label(i));
     }
-    assert_eq!(pictures.batch(&[], DType::F32).shape()[..], [0, 3, 32, 32]);
+    assert_eq!(pictures.batch(&[], DType::F32, Order::RowMajor).shape()[..], [0, 3, 32, 32]);
+}
+
+/// Batches made channels-last are the row-major ones, stored otherwise.
+#[test]
+fn both_memory_orders_hold_the_same_batch() {
+    for name in Normalization::NAMES {
+        let normalization = Normalization::of(name, &excerpt().train).expect("a known name");
+        let pictures = Pictures::new(excerpt().val.clone(), normalization);
+        let rows = pictures.batch(&[5, 999, 5], DType::F32, Order::RowMajor);
+        let last = pictures.batch(&[5, 999, 5], DType::F32, Order::ChannelsLast);
+        assert_eq!(last.order(), Order::ChannelsLast);
+        assert_eq!(last.to_order(Order::RowMajor).data::<f32>(), rows.data::<f32>(), "{name}");
+    }
+}
+
+/// Seen through its own mean and standard deviation, every channel has mean 0 and variance 1.
+#[test]
+fn channels_are_standardized_by_their_own_statistics() {
+    let data = excerpt().val.slice(0..200);
+    let normalization = Normalization::of("channels", &data).expect("a known name");
+    let all: Vec<usize> = (0..200).collect();
+    let x = Pictures::new(data, normalization).batch(&all, DType::F64, Order::ChannelsLast);
+    for channel in 0..3 {
+        let values: Vec<f64> = x.data::<f64>().iter().skip(channel).step_by(3).copied().collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|v| v * v).sum::<f64>() / n;
+        assert!(mean.abs() < 1e-12 && (variance - 1.0).abs() < 1e-12, "{mean} {variance}");
+    }
 }
 
 #[test]
 #[should_panic(expected = "another shape than [3, 32, 32]")]
 fn a_mean_of_another_shape_is_refused() {
-    Pictures::new(excerpt().val.clone(), Normalization::MeanImage(vec![0.0; 784].into()));
+    Pictures::new(excerpt().val.clone(), Normalization::MeanImage(vec![0.0; 784]));
 }
 
 /// Six files of the official size, black airplanes but for one marked record a file; holes cost no disk.

@@ -22,7 +22,7 @@ struct Training {
 /// Trains, and returns the SHA-256 of all parameters and buffers, and of every loss.
 fn hash_of(t: &Training) -> String {
     let splits = embedded().expect("the embedded pictures");
-    let mean = Normalization::MeanImage(mean_image(&splits.train).into());
+    let mean = Normalization::MeanImage(mean_image(&splits.train));
     let train = Pictures::new(splits.train.slice(0..t.num_train), mean.clone());
     let val = Pictures::new(splits.val.slice(0..200), mean);
     let mut rng = Rng::new(7);

@@ -17,7 +17,7 @@ static ALLOCATOR: Counting = Counting;
 fn a_training_step_asks_the_system_for_no_memory() {
     set_threads(2);
     let splits = embedded().expect("the embedded pictures");
-    let mean = Normalization::MeanImage(mean_image(&splits.train).into());
+    let mean = Normalization::MeanImage(mean_image(&splits.train));
     let (train, val) = (Pictures::new(splits.train, mean.clone()), Pictures::new(splits.val, mean));
     for (norm, dropout_keep, rule) in
         [(Norm::None, 1.0, "sgd"), (Norm::Batch, 0.8, "adam"), (Norm::Layer, 1.0, "adamw")]

@@ -2,7 +2,10 @@
 
 mod commands;
 mod machine;
+mod model;
+mod pictures;
 mod report;
+mod results;
 mod run;
 mod settings;
 mod show;

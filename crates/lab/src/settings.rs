@@ -1,18 +1,25 @@
 //! The settings of a training: every key of a configuration file is a flag, and every flag a key.
 //!
 //! [`Settings`] is both at once: clap reads it from the command line and serde from a file. Flags win over the file, the file
-//! over the defaults. [`Settings::complete`] turns what was said into a [`Plan`], where nothing is optional any more.
+//! over the defaults: those of the model's recipe first. [`Settings::complete`] turns what was said into a [`Plan`], where nothing is optional any more.
 
-use anyhow::{Result, anyhow};
+mod check;
+mod file;
+
+use anyhow::Result;
 use chainrule::Error;
+use chainrule::models::{ARCHITECTURES, Architecture, Loss, ModelConfig, Norm, Recipe, Task};
 use chainrule::optim::{OptimConfig, Rule, ScheduleConfig, schedule};
-use clap::{Args, Command};
+use chainrule::tensor::DType;
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 macro_rules! settings {
     (
         $($(#[doc = $doc:literal])+ $(#[arg($($arg:tt)*)])? $name:ident: $t:ty = $default:expr;)*
+        recipe:
+        $($(#[doc = $r_doc:literal])+ $(#[arg($($r_arg:tt)*)])? $r:ident: $r_t:ty;)*
         open:
         $($(#[doc = $open_doc:literal])+ $(#[arg($($open_arg:tt)*)])? $open:ident: $open_t:ty;)*
     ) => {
@@ -21,25 +28,31 @@ macro_rules! settings {
         #[serde(rename_all = "kebab-case")]
         pub struct Settings {
             $($(#[doc = $doc])+ #[arg(long, value_name = "", allow_negative_numbers = true, $($($arg)*)?)] pub $name: Option<$t>,)*
+            $($(#[doc = $r_doc])+ #[arg(long, value_name = "", allow_negative_numbers = true, $($($r_arg)*)?)] pub $r: Option<$r_t>,)*
             $($(#[doc = $open_doc])+ #[arg(long, value_name = "", allow_negative_numbers = true, $($($open_arg)*)?)] pub $open: Option<$open_t>,)*
         }
 
-        /// Settings with nothing left open but what the chosen update rule and schedule do not take.
+        /// Settings with nothing left open but what the chosen model, update rule and schedule do not take.
         #[derive(Clone, Debug, Serialize)]
         #[serde(rename_all = "kebab-case")]
         pub struct Plan {
             $($(#[doc = $doc])+ pub $name: $t,)*
+            $($(#[doc = $r_doc])+ pub $r: $r_t,)*
             $($(#[doc = $open_doc])+ #[serde(skip_serializing_if = "Option::is_none")] pub $open: Option<$open_t>,)*
         }
 
         impl Settings {
             /// These settings, and where they are silent those of `other`.
             fn or(self, other: Settings) -> Settings {
-                Settings { $($name: self.$name.or(other.$name),)* $($open: self.$open.or(other.$open),)* }
+                Settings { $($name: self.$name.or(other.$name),)* $($r: self.$r.or(other.$r),)* $($open: self.$open.or(other.$open),)* }
             }
 
-            fn with_defaults(self) -> Plan {
-                Plan { $($name: self.$name.unwrap_or($default),)* $($open: self.$open,)* }
+            fn with_defaults(self, recipe: &Recipe) -> Plan {
+                Plan {
+                    $($name: self.$name.unwrap_or($default),)*
+                    $($r: self.$r.unwrap_or_else(|| recipe.$r.into()),)*
+                    $($open: self.$open,)*
+                }
             }
         }
     };
@@ -47,32 +60,13 @@ macro_rules! settings {
 
 settings! {
     /// The architecture: fully-connected
-    model: String = "fully-connected".into();
-    /// Widths of the hidden layers, as in 200,150
-    #[arg(value_parser = widths)]
-    hidden: Widths = Widths(vec![512, 256]);
-    /// Normalization after each hidden layer: none, batch, layer
-    norm: String = "batch".into();
-    /// Probability that dropout keeps a unit; 1 for no dropout
-    dropout_keep: f64 = 0.6;
-    /// Standard deviation of the initial weights; 0 for sqrt(2 / inputs) in each layer (He et al. 2015)
-    weight_scale: f64 = 0.0;
+    model: String = ARCHITECTURES[0].name.into();
     /// L2 regularization: adds 0.5 reg |W|^2 to the loss
     reg: f64 = 0.0;
     /// What the network computes in: f32, f64
     dtype: String = "f32".into();
     /// The loss: softmax, svm
     loss: String = "softmax".into();
-    /// Share of the target spread evenly over all classes (softmax)
-    label_smoothing: f64 = 0.0;
-    /// The update rule: sgd, momentum, rmsprop, adagrad, adam, adamw
-    optim: String = "adamw".into();
-    /// How the learning rate changes: constant, step, multistep, exponential, cosine, one-cycle
-    schedule: String = "one-cycle".into();
-    /// Passes over the training pictures
-    epochs: usize = 30;
-    /// Pictures a step
-    batch: usize = 100;
     /// Training pictures that each accuracy check samples
     train_samples: usize = 1000;
     /// How a step's pictures are chosen: shuffled, with-replacement (the course's)
@@ -102,8 +96,32 @@ settings! {
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     json: bool = false;
 
+    recipe:
+    /// Passes over the training pictures [default: the model's]
+    epochs: usize;
+    /// Pictures a step [default: the model's]
+    batch: usize;
+    /// The update rule: sgd, momentum, rmsprop, adagrad, adam, adamw [default: the model's]
+    optim: String;
+    /// How the learning rate changes: constant, step, multistep, exponential, cosine, one-cycle [default: the model's]
+    schedule: String;
+    /// Share of the target spread evenly over all classes (softmax) [default: the model's]
+    label_smoothing: f64;
+    /// How bytes become numbers: mean-image (less the mean of each pixel), channels (less the mean of each channel, over its
+    /// standard deviation) [default: the model's]
+    normalize: String;
+
     open:
-    /// The learning rate before the schedule [default: the rule's]
+    /// Widths of the hidden layers, as in 200,150 (fully-connected)
+    #[arg(value_parser = widths)]
+    hidden: Widths;
+    /// Normalization after each hidden layer: none, batch, layer (fully-connected)
+    norm: String;
+    /// Probability that dropout keeps a unit; 1 for no dropout (fully-connected)
+    dropout_keep: f64;
+    /// Standard deviation of the initial weights; 0 for sqrt(2 / inputs) in each layer (fully-connected)
+    weight_scale: f64;
+    /// The learning rate before the schedule [default: the model's, or the rule's if you choose the rule or the schedule]
     lr: f64;
     /// Momentum (sgd, momentum)
     momentum: f64;
@@ -170,6 +188,22 @@ impl<'de> Deserialize<'de> for Widths {
     }
 }
 
+fn norm_named(name: &str) -> Result<Norm> {
+    check::one_of("norm", name, &Norm::ALL.map(Norm::name))?;
+    Ok(Norm::ALL.into_iter().find(|n| n.name() == name).unwrap_or_default())
+}
+
+/// An error of the library about a key, about the flag that a user knows.
+fn as_flags<T>(result: chainrule::Result<T>) -> Result<T> {
+    let flags = |text: String| text.replace('_', "-");
+    result.map_err(|e| match e {
+        Error::Value { key, found, want } => {
+            Error::Value { key: format!("--{}", flags(key)), found, want: flags(want) }.into()
+        }
+        other => other.into(),
+    })
+}
+
 fn widths(text: &str) -> std::result::Result<Widths, String> {
     let parse = |part: &str| {
         part.trim().parse::<usize>().map_err(|_| format!("{part:?} is not a whole number"))
@@ -184,11 +218,28 @@ impl Settings {
     /// These settings, completed by a configuration file and by the defaults, and checked.
     pub fn complete(self, file: Option<&Path>) -> Result<Plan> {
         let said = match file {
-            Some(path) => self.or(read(path)?),
+            Some(path) => self.or(file::read(path)?),
             None => self,
         };
-        let mut plan = said.with_defaults();
+        let name = said.model.as_deref().unwrap_or(ARCHITECTURES[0].name);
+        let names: Vec<&str> = ARCHITECTURES.iter().map(|a| a.name).collect();
+        check::one_of("model", name, &names)?;
+        let recipe = &Architecture::named(name)?.recipe;
+        // A rate belongs to its rule and schedule: who chooses one of them gets the rule's own, not the recipe's.
+        let whole = said.optim.as_deref().is_none_or(|o| o == recipe.optim)
+            && said.schedule.as_deref().is_none_or(|s| s == recipe.schedule);
+        // Only the softmax loss has smoothed labels.
+        let svm = said.loss.as_deref() == Some("svm") && said.label_smoothing.is_none();
+        let mut plan = said.with_defaults(recipe);
+        if svm {
+            plan.label_smoothing = 0.0;
+        }
+        if whole {
+            plan.lr.get_or_insert(recipe.lr);
+            plan.weight_decay.get_or_insert(recipe.weight_decay);
+        }
         plan.check()?;
+        plan.settle_model()?;
         plan.settle_rule()?;
         plan.settle_schedule()?;
         Ok(plan)
@@ -196,6 +247,41 @@ impl Settings {
 }
 
 impl Plan {
+    /// The architecture.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn architecture(&self) -> Result<&'static Architecture> {
+        Ok(Architecture::named(&self.model)?)
+    }
+
+    /// The keys of the model.
+    ///
+    /// # Errors
+    /// If a name is unknown.
+    pub fn model_config(&self) -> Result<ModelConfig> {
+        Ok(ModelConfig {
+            hidden: self.hidden.clone().map(|w| w.0),
+            norm: self.norm.as_deref().map(norm_named).transpose()?,
+            dropout_keep: self.dropout_keep,
+            weight_scale: self.weight_scale,
+        })
+    }
+
+    /// What the model is told of its task, for pictures of this shape and so many classes.
+    pub fn task(&self, input_shape: &[usize], classes: usize) -> Task {
+        Task {
+            input_shape: input_shape.to_vec(),
+            classes,
+            loss: match self.loss.as_str() {
+                "svm" => Loss::Svm,
+                _ => Loss::Softmax { label_smoothing: self.label_smoothing },
+            },
+            reg: self.reg,
+            dtype: if self.dtype == "f64" { DType::F64 } else { DType::F32 },
+        }
+    }
+
     /// The keys of the update rule.
     pub fn optim_config(&self) -> OptimConfig {
         OptimConfig {
@@ -228,10 +314,19 @@ impl Plan {
         }
     }
 
+    /// Fills in the model's defaults.
+    fn settle_model(&mut self) -> Result<()> {
+        let c = as_flags(self.architecture()?.effective(&self.model_config()?))?;
+        self.hidden = c.hidden.map(Widths);
+        self.norm = c.norm.map(|n| n.name().to_string());
+        (self.dropout_keep, self.weight_scale) = (c.dropout_keep, c.weight_scale);
+        Ok(())
+    }
+
     /// Fills in the rule's defaults, so that the written configuration says what was used.
     fn settle_rule(&mut self) -> Result<()> {
         let rule = Rule::named(&self.optim)?;
-        let c = rule.effective(&self.optim_config())?;
+        let c = as_flags(rule.effective(&self.optim_config()))?;
         self.optim = rule.name.to_string();
         self.lr.get_or_insert(rule.learning_rate);
         (self.momentum, self.nesterov, self.dampening) = (c.momentum, c.nesterov, c.dampening);
@@ -245,7 +340,7 @@ impl Plan {
     /// As [`Plan::settle_rule`], for the schedule.
     fn settle_schedule(&mut self) -> Result<()> {
         let kind = schedule::Kind::named(&self.schedule)?;
-        let c = kind.effective(&self.schedule_config())?;
+        let c = as_flags(kind.effective(&self.schedule_config()))?;
         self.schedule = kind.name.to_string();
         (self.every, self.gamma, self.min_lr) = (c.every, c.gamma, c.min_lr);
         self.milestones = c.milestones.map(Widths);
@@ -253,36 +348,6 @@ impl Plan {
         (self.div_factor, self.final_div_factor) = (c.div_factor, c.final_div_factor);
         Ok(())
     }
-}
-
-/// The keys there are, from the flags themselves.
-fn keys() -> Vec<String> {
-    let command = Settings::augment_args(Command::new("keys"));
-    command.get_arguments().filter_map(|a| a.get_long().map(str::to_string)).collect()
-}
-
-fn read(path: &Path) -> Result<Settings> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-    let reason = |e: &toml::de::Error| e.message().to_string();
-    let table: toml::Table = toml::from_str(&text).map_err(|e| {
-        Error::file(path, format!("not TOML: {}", reason(&e)), "expected lines such as epochs = 20")
-    })?;
-    let known = keys();
-    if let Some(key) = table.keys().find(|k| !known.contains(k)) {
-        let close = closest(key, known.iter().map(String::as_str));
-        return Err(Usage(format!("{}: unknown key {key:?}; {close}", path.display())).into());
-    }
-    for (key, value) in &table {
-        // One key at a time, so that the message can name it.
-        let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
-        if let Err(e) = Settings::deserialize(alone) {
-            return Err(
-                Usage(format!("{}: {key} = {value}: {}", path.display(), reason(&e))).into()
-            );
-        }
-    }
-    Settings::deserialize(table)
-        .map_err(|e| Usage(format!("{}: {}", path.display(), reason(&e))).into())
 }
 
 /// `did you mean "x"?`, or all there is.
@@ -305,79 +370,3 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
-
-impl Plan {
-    /// Refuses values that no training can use, each in a sentence.
-    fn check(&self) -> Result<()> {
-        one_of("model", &self.model, &["fully-connected"])?;
-        one_of("norm", &self.norm, &["none", "batch", "layer"])?;
-        one_of("dtype", &self.dtype, &["f32", "f64"])?;
-        one_of("loss", &self.loss, &["softmax", "svm"])?;
-        one_of("sampling", &self.sampling, &["shuffled", "with-replacement"])?;
-        let positive = [
-            ("epochs", self.epochs),
-            ("batch", self.batch),
-            ("train-samples", self.train_samples),
-            ("print-every", self.print_every),
-        ];
-        for (key, value) in positive {
-            require(value > 0, key, &value.to_string(), "it must be at least 1")?;
-        }
-        for width in &self.hidden.0 {
-            require(
-                (1..=65536).contains(width),
-                "hidden",
-                &width.to_string(),
-                "widths go from 1 to 65536",
-            )?;
-        }
-        require(self.threads <= 256, "threads", &self.threads.to_string(), "at most 256")?;
-        let finite = [
-            ("lr", self.lr.unwrap_or(0.0)),
-            ("reg", self.reg),
-            ("weight-scale", self.weight_scale),
-        ];
-        for (key, value) in finite {
-            require(
-                value.is_finite() && value >= 0.0,
-                key,
-                &value.to_string(),
-                "it must be a number, 0 or more",
-            )?;
-        }
-        require(
-            self.dropout_keep > 0.0 && self.dropout_keep <= 1.0,
-            "dropout-keep",
-            &self.dropout_keep.to_string(),
-            "it must be above 0 and at most 1",
-        )?;
-        require(
-            (0.0..1.0).contains(&self.label_smoothing),
-            "label-smoothing",
-            &self.label_smoothing.to_string(),
-            "it must be at least 0 and below 1",
-        )?;
-        let spread = self.label_smoothing == 0.0 || self.loss == "softmax";
-        require(
-            spread,
-            "label-smoothing",
-            "only the softmax loss has it",
-            "say --label-smoothing 0 with --loss svm",
-        )
-    }
-}
-
-fn require(ok: bool, key: &str, found: &str, want: &str) -> Result<()> {
-    if ok { Ok(()) } else { Err(anyhow!(Usage(format!("--{key}: {found}; {want}")))) }
-}
-
-fn one_of(key: &str, value: &str, known: &[&str]) -> Result<()> {
-    if known.contains(&value) {
-        return Ok(());
-    }
-    Err(Usage(format!(
-        "--{key}: unknown value {value:?}; {}",
-        closest(value, known.iter().copied())
-    ))
-    .into())
-}

@@ -1,9 +1,9 @@
 use super::*;
-use crate::models::CHECKED_MODELS;
+use crate::models::checked_models;
 use crate::ops::{OPS, Op};
 
-fn all() -> impl Iterator<Item = &'static Op> {
-    OPS.iter().chain(CHECKED_MODELS)
+fn all() -> impl Iterator<Item = Op> {
+    OPS.iter().copied().chain(checked_models())
 }
 
 #[test]

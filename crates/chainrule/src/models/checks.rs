@@ -1,16 +1,19 @@
 //! The gradient checks of whole models: every parameter against numerical derivatives of the loss.
 
-use super::{FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm};
+use super::{ARCHITECTURES, FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm};
 use crate::gradcheck::{Backward, Case};
 use crate::ops::Op;
 use crate::rng::Rng;
 use crate::tensor::{DType, Tensor, float};
 use chainrule_kernels::Real;
 
-/// The models whose gradients are checked, like ops.
-pub const CHECKED_MODELS: &[Op] = &[Op { name: "fully-connected", checks: fully_connected }];
+/// The models whose gradients are checked, like ops: all of them.
+pub fn checked_models() -> impl Iterator<Item = Op> + Clone {
+    ARCHITECTURES.iter().map(|a| Op { name: a.name, checks: a.checks })
+}
 
-fn fully_connected() -> Vec<Case> {
+/// The cases of [`FullyConnectedNet`].
+pub(super) fn fully_connected() -> Vec<Case> {
     let config = |norm, dropout_keep, reg, loss| FullyConnectedConfig {
         input_shape: vec![15],
         hidden: vec![20, 30],

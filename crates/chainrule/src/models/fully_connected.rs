@@ -6,18 +6,61 @@
 //! Parameters W1, b1, [gamma1, beta1], W2, ...: W_i (in, out) normal, biases and shifts 0, scales 1. The loss adds
 //! `0.5 reg sum(W_i^2)`. The defaults are the course's.
 
+use super::architecture::{Architecture, ModelConfig, Recipe, Task, Values};
+use super::loss::{Loss, add_l2};
 use super::summary::Layer;
-use super::{Model, Param};
+use super::{Model, Param, checks};
 use crate::ops::affine_norm_relu::{self as hidden, Dropout, Norm as LayerNorm};
 use crate::ops::batch_norm::{BatchNormParams, RunningStats};
-use crate::ops::softmax_cross_entropy::CrossEntropyParams;
-use crate::ops::{Mode, affine, multiclass_svm, softmax_cross_entropy};
+use crate::ops::{Mode, affine};
 use crate::rng::Rng;
-use crate::tensor::{DType, Tensor, float};
-use chainrule_kernels::reduce::regularize;
+use crate::tensor::{DType, Tensor};
+use crate::visualize::rows_as_pictures;
+use serde::{Deserialize, Serialize};
+
+/// In the list of architectures, with what does well on the excerpt of CIFAR-10.
+pub(super) const ARCHITECTURE: Architecture = Architecture {
+    name: "fully-connected",
+    about: "affine layers with ReLU, a norm and dropout",
+    defaults: || ModelConfig {
+        hidden: Some(vec![512, 256]),
+        norm: Some(Norm::Batch),
+        dropout_keep: Some(0.6),
+        weight_scale: Some(0.0),
+    },
+    recipe: Recipe {
+        epochs: 30,
+        batch: 100,
+        optim: "adamw",
+        schedule: "one-cycle",
+        lr: 1e-3,
+        weight_decay: 0.01,
+        label_smoothing: 0.0,
+        normalize: "mean-image",
+    },
+    checks: checks::fully_connected,
+    make: |task, values, rng| Ok(Box::new(make(task, values, rng))),
+};
+
+fn make(task: &Task, values: &Values, rng: &mut Rng) -> FullyConnectedNet {
+    let config = FullyConnectedConfig {
+        input_shape: task.input_shape.clone(),
+        hidden: values.hidden.clone(),
+        classes: task.classes,
+        norm: values.norm,
+        dropout_keep: values.dropout_keep,
+        dropout_seed: None,
+        reg: task.reg,
+        weight_scale: (values.weight_scale > 0.0).then_some(values.weight_scale),
+        loss: task.loss,
+        dtype: task.dtype,
+    };
+    FullyConnectedNet::new(config, rng)
+}
 
 /// What follows each hidden affine layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Norm {
     /// Nothing.
     #[default]
@@ -28,16 +71,18 @@ pub enum Norm {
     Layer,
 }
 
-/// The loss on top.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Loss {
-    /// Softmax cross-entropy.
-    Softmax {
-        /// Share of the target spread evenly over all classes.
-        label_smoothing: f64,
-    },
-    /// The multiclass hinge loss with margin 1.
-    Svm,
+impl Norm {
+    /// All of them.
+    pub const ALL: [Norm; 3] = [Norm::None, Norm::Batch, Norm::Layer];
+
+    /// The name as options and files spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Norm::None => "none",
+            Norm::Batch => "batch",
+            Norm::Layer => "layer",
+        }
+    }
 }
 
 /// How a [`FullyConnectedNet`] is made. The defaults are the course's; the hidden layers must be given.
@@ -76,7 +121,7 @@ impl Default for FullyConnectedConfig {
             dropout_seed: None,
             reg: 0.0,
             weight_scale: Some(1e-2),
-            loss: Loss::Softmax { label_smoothing: 0.0 },
+            loss: Loss::default(),
             dtype: DType::F32,
         }
     }
@@ -199,26 +244,16 @@ impl FullyConnectedNet {
         });
         hidden::forward(x, self.value(w), self.value(w + 1), norm, dropout, mode)
     }
-
-    /// `0.5 reg sum(W^2)`, added to the loss one layer after another; reg W is added to the gradients.
-    fn regularize(&self, mut loss: f64, grads: &mut [Tensor]) -> f64 {
-        let reg = self.config.reg;
-        if reg == 0.0 {
-            return loss;
-        }
-        for place in &self.places {
-            float!(self.config.dtype, T => {
-                let w = self.value(place.w).data::<T>();
-                loss += 0.5 * reg * regularize(w, grads[place.w].data_mut::<T>(), reg);
-            });
-        }
-        loss
-    }
 }
 
 impl Model for FullyConnectedNet {
     fn name(&self) -> &'static str {
         "fully-connected"
+    }
+
+    fn title(&self) -> String {
+        let widths: Vec<String> = self.config.hidden.iter().map(usize::to_string).collect();
+        format!("Fully connected {}", widths.join("-"))
     }
 
     fn dtype(&self) -> DType {
@@ -265,6 +300,12 @@ impl Model for FullyConnectedNet {
         false
     }
 
+    fn first_filters(&self) -> Option<Tensor> {
+        let [c, h, w] = *self.config.input_shape.as_slice() else { return None };
+        let weights = self.value(0).transpose();
+        Some(rows_as_pictures(&weights, weights.shape()[0], [c, h, w]))
+    }
+
     fn scores(&self, x: &Tensor) -> Tensor {
         self.scores_with(x, &mut Rng::new(0))
     }
@@ -286,17 +327,7 @@ impl Model for FullyConnectedNet {
         }
         self.running = running;
         let (scores, top) = self.top(&h);
-        let (loss, dscores) = match self.config.loss {
-            Loss::Softmax { label_smoothing } => {
-                let params = CrossEntropyParams { label_smoothing };
-                let (loss, cache) = softmax_cross_entropy::forward(&scores, labels, &params);
-                (loss, softmax_cross_entropy::backward(&cache))
-            }
-            Loss::Svm => {
-                let (loss, cache) = multiclass_svm::forward(&scores, labels);
-                (loss, multiclass_svm::backward(&cache))
-            }
-        };
+        let (loss, dscores) = self.config.loss.of(&scores, labels);
         // The gradients arrive from the top down: they are pushed in reverse and turned around at the end.
         grads.clear();
         let [mut dh, dw, db] =
@@ -310,7 +341,7 @@ impl Model for FullyConnectedNet {
         }
         grads.reverse();
         self.caches = caches;
-        self.regularize(loss, grads)
+        add_l2(loss, self.config.reg, &self.params, grads)
     }
 
     fn layers(&self) -> Vec<Layer> {

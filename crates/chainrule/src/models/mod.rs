@@ -3,15 +3,19 @@
 //! A [`Model`] names its parameters, scores pictures, and gives the loss with a gradient for every parameter. It is all that a
 //! [`crate::train::Solver`] knows of a network.
 
+mod architecture;
 mod checks;
 mod fully_connected;
+mod loss;
 pub mod summary;
 
-pub use checks::CHECKED_MODELS;
-pub use fully_connected::{FullyConnectedConfig, FullyConnectedNet, Loss, Norm};
+pub use architecture::{ARCHITECTURES, Architecture, ModelConfig, Recipe, Task};
+pub use checks::checked_models;
+pub use fully_connected::{FullyConnectedConfig, FullyConnectedNet, Norm};
+pub use loss::Loss;
 
 use crate::rng::Rng;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Order, Tensor};
 
 /// A learned tensor.
 #[derive(Clone, Debug)]
@@ -29,11 +33,19 @@ pub trait Model {
     /// The name of the architecture, as `--model` takes it.
     fn name(&self) -> &'static str;
 
+    /// What to call it in a heading: `Fully connected 512-256`.
+    fn title(&self) -> String;
+
     /// The type it computes in.
     fn dtype(&self) -> DType;
 
     /// The shape of one input, without the batch axis.
     fn input_shape(&self) -> &[usize];
+
+    /// The memory order in which it wants its batches. It takes the other as well, at the cost of a conversion.
+    fn order(&self) -> Order {
+        Order::RowMajor
+    }
 
     /// The number of classes.
     fn classes(&self) -> usize;
@@ -49,6 +61,9 @@ pub trait Model {
 
     /// Replaces the buffer of this name; `false` if there is none of this name and shape.
     fn set_buffer(&mut self, name: &str, value: &Tensor) -> bool;
+
+    /// The weights into each unit of the first layer as pictures (units, H, W, C), if its inputs are pictures.
+    fn first_filters(&self) -> Option<Tensor>;
 
     /// Test mode: the scores (N, classes) of a batch (N, ...) of the model's type.
     fn scores(&self, x: &Tensor) -> Tensor;

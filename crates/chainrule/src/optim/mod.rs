@@ -24,9 +24,10 @@ pub mod sgd;
 mod state;
 
 use crate::error::Result;
+use crate::keys::{check_taken, unknown};
 use crate::tensor::Tensor;
+use config::Hyper;
 pub use config::OptimConfig;
-use config::{Hyper, check_taken, unknown};
 pub use schedule::{Progress, Schedule, ScheduleConfig};
 pub use state::State;
 

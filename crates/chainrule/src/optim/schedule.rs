@@ -18,8 +18,8 @@
 //! Sources: Loshchilov, Hutter 2017 (cosine); Smith, Topin 2018 (one-cycle; here PyTorch's `OneCycleLR`, two phases); Goyal et
 //! al. 2017 (warm-up).
 
-use super::config::{check_taken, keys, unknown};
 use crate::error::{Error, Result};
+use crate::keys::{check_taken, keys, unknown};
 use std::f64::consts::PI;
 
 /// Where the training is.

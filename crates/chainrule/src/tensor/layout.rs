@@ -31,6 +31,20 @@ impl Tensor {
         self.reshape([n, d])
     }
 
+    /// The first `n` entries of the first axis, copied.
+    ///
+    /// # Panics
+    /// If there are fewer, or the tensor is a scalar.
+    #[track_caller]
+    pub fn first(&self, n: usize) -> Tensor {
+        let (all, d) = self.rows();
+        assert!(n <= all, "the first {n} of {:?}", self.shape);
+        let shape = Shape::new(&[&[n], &self.shape[1..]].concat());
+        let mut to = Tensor::dirty(shape, self.dtype(), self.order);
+        float!(self.dtype(), T => to.data_mut::<T>().copy_from_slice(&self.data::<T>()[..n * d]));
+        to
+    }
+
     /// The same tensor stored in another order: a cheap clone if it is in that order already, else a copy.
     ///
     /// # Panics

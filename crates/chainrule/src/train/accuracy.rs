@@ -28,7 +28,8 @@ pub fn argmax_rows(scores: &Tensor) -> Vec<usize> {
 pub fn predictions(model: &dyn Model, examples: &dyn Examples, indices: &[usize]) -> Vec<usize> {
     let mut classes = Vec::with_capacity(indices.len());
     for part in indices.chunks(BATCH) {
-        classes.extend(argmax_rows(&model.scores(&examples.batch(part, model.dtype()))));
+        let batch = examples.batch(part, model.dtype(), model.order());
+        classes.extend(argmax_rows(&model.scores(&batch)));
     }
     classes
 }

@@ -18,8 +18,8 @@ pub trait Examples: Sync {
     /// The label of example `i`.
     fn label(&self, i: usize) -> usize;
 
-    /// The examples of these numbers as a batch (indices.len(), ...) of this type.
-    fn batch(&self, indices: &[usize], dtype: DType) -> Tensor;
+    /// The examples of these numbers as a batch (indices.len(), ...) of this type, stored in this order if they are pictures.
+    fn batch(&self, indices: &[usize], dtype: DType, order: Order) -> Tensor;
 }
 
 /// Examples that are numbers in memory: a tensor (N, ...) and N labels.
@@ -54,7 +54,7 @@ impl Examples for Arrays {
         self.labels[i]
     }
 
-    fn batch(&self, indices: &[usize], dtype: DType) -> Tensor {
+    fn batch(&self, indices: &[usize], dtype: DType, order: Order) -> Tensor {
         let (_, d) = self.x.rows();
         let mut batch = Tensor::dirty(
             batch_shape(indices.len(), self.shape()),
@@ -66,7 +66,8 @@ impl Examples for Arrays {
             let rows = batch.data_mut::<T>().chunks_exact_mut(d.max(1));
             rows.zip(indices).for_each(|(row, &i)| row.copy_from_slice(&from[i * d..(i + 1) * d]));
         });
-        batch.to_dtype(dtype)
+        let batch = batch.to_dtype(dtype);
+        if batch.shape().len() == 4 { batch.to_order(order) } else { batch }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::show;
 use anstyle::AnsiColor;
 use anyhow::Result;
 use chainrule::gradcheck::{Outcome, check};
-use chainrule::models::CHECKED_MODELS;
+use chainrule::models::checked_models;
 use chainrule::ops::OPS;
 use clap::Args;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ pub struct GradcheckArgs {
 
 /// Checks and prints; the exit code is 1 if a gradient is wrong.
 pub fn run(args: &GradcheckArgs) -> Result<ExitCode> {
-    let all = OPS.iter().chain(CHECKED_MODELS);
+    let all = OPS.iter().copied().chain(checked_models());
     let chosen: Vec<_> =
         all.clone().filter(|op| args.what == "all" || op.name == args.what).collect();
     if chosen.is_empty() {

@@ -1,6 +1,6 @@
 //! `chainrule summary`: a model's layers, output shapes, parameters, multiply-adds, memory at a batch size.
 
-use super::train::build_model;
+use crate::model;
 use crate::settings::{Plan, Settings};
 use crate::show;
 use anyhow::Result;
@@ -33,18 +33,18 @@ fn states(plan: &Plan) -> Result<usize> {
 /// Prints the summary.
 pub fn run(args: SummaryArgs) -> Result<ExitCode> {
     let plan = args.settings.complete(args.config.as_deref())?;
-    let model = build_model(&plan, &[3, 32, 32], 10);
+    let model = model::build(&plan, &[3, 32, 32], 10)?;
     let states = states(&plan)?;
     if plan.json {
-        let m = summary::memory(&model, plan.batch, states);
-        let layers: Vec<_> = chainrule::models::Model::layers(&model)
+        let m = summary::memory(&*model, plan.batch, states);
+        let layers: Vec<_> = model.layers()
             .into_iter()
             .map(|l| serde_json::json!({"name": l.name, "output": l.output, "params": l.params, "multiply_adds": l.multiply_adds}))
             .collect();
-        let all = serde_json::json!({"layers": layers, "params": count_params(&model), "batch": plan.batch, "memory_bytes": m.total()});
+        let all = serde_json::json!({"layers": layers, "params": count_params(&*model), "batch": plan.batch, "memory_bytes": m.total()});
         show::line(all.to_string());
     } else {
-        show::line(summary::table(&model, plan.batch, states).trim_end());
+        show::line(summary::table(&*model, plan.batch, states).trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }

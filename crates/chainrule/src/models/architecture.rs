@@ -1,0 +1,109 @@
+//! The list of architectures: what each is called, what it takes, how it is best trained, how it is made.
+
+use super::{Loss, Model, Norm, fully_connected};
+use crate::error::Result;
+use crate::gradcheck::Case;
+use crate::keys::{check_taken, keys, unknown};
+use crate::rng::Rng;
+use crate::tensor::DType;
+
+keys! {
+    /// What a user has set of a model; the rest is up to the architecture. Which takes which, and with what defaults, is in
+    /// [`ARCHITECTURES`].
+    ModelConfig,
+    /// [`ModelConfig`] with the architecture's defaults.
+    Values;
+
+    /// Widths of the hidden fully connected layers.
+    hidden: Vec<usize>, "widths go from 1 to 65536", |v| v.iter().all(|w| (1..=65536).contains(w));
+    /// What follows each hidden layer.
+    norm: Norm, "", |_| true;
+    /// Probability that dropout keeps a unit; 1 for no dropout.
+    dropout_keep: f64, "it must be above 0 and at most 1", |v| *v > 0.0 && *v <= 1.0;
+    /// Standard deviation of the initial weights; 0 for sqrt(2 / inputs) in each layer (He et al. 2015).
+    weight_scale: f64, "it must be a number from 0 up", |v| v.is_finite() && *v >= 0.0;
+}
+
+/// What every model is told, whatever its architecture: the examples it is for, the loss, the arithmetic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// The shape of one input, without the batch axis.
+    pub input_shape: Vec<usize>,
+    /// The number of classes.
+    pub classes: usize,
+    /// The loss.
+    pub loss: Loss,
+    /// L2 regularization: adds `0.5 reg sum(W^2)` to the loss.
+    pub reg: f64,
+    /// What the model computes in.
+    pub dtype: DType,
+}
+
+/// How an architecture is best trained on small pictures: what a training uses where its user says nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recipe {
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// Examples a step.
+    pub batch: usize,
+    /// The update rule.
+    pub optim: &'static str,
+    /// The schedule of the learning rate.
+    pub schedule: &'static str,
+    /// The learning rate for this rule and schedule.
+    pub lr: f64,
+    /// The weight decay for this rule.
+    pub weight_decay: f64,
+    /// Share of the target spread evenly over all classes.
+    pub label_smoothing: f64,
+    /// How bytes become numbers.
+    pub normalize: &'static str,
+}
+
+/// An architecture in the list.
+pub struct Architecture {
+    /// The name, as `--model` takes it.
+    pub name: &'static str,
+    /// One line for people who choose.
+    pub about: &'static str,
+    /// The keys that it takes, with their defaults. A key that is `None` there is not taken.
+    pub defaults: fn() -> ModelConfig,
+    /// How it is best trained.
+    pub recipe: Recipe,
+    /// The cases of its gradient check.
+    pub checks: fn() -> Vec<Case>,
+    pub(super) make: fn(&Task, &Values, &mut Rng) -> Result<Box<dyn Model>>,
+}
+
+/// All architectures. The first is the default.
+pub static ARCHITECTURES: &[Architecture] = &[fully_connected::ARCHITECTURE];
+
+impl Architecture {
+    /// The architecture of this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn named(name: &str) -> Result<&'static Architecture> {
+        let names: Vec<&str> = ARCHITECTURES.iter().map(|a| a.name).collect();
+        ARCHITECTURES.iter().find(|a| a.name == name).ok_or_else(|| unknown("model", name, &names))
+    }
+
+    /// `config` with the architecture's defaults for what it leaves open.
+    ///
+    /// # Errors
+    /// If a key is set that the architecture does not take, or a value makes no sense.
+    pub fn effective(&self, config: &ModelConfig) -> Result<ModelConfig> {
+        let defaults = (self.defaults)();
+        check_taken(&config.given(), self.name, &defaults.given())?;
+        config.check()?;
+        Ok(config.or(&defaults))
+    }
+
+    /// A model with initial weights drawn from `rng`.
+    ///
+    /// # Errors
+    /// As [`Architecture::effective`], and if the architecture cannot take such inputs.
+    pub fn make(&self, task: &Task, config: &ModelConfig, rng: &mut Rng) -> Result<Box<dyn Model>> {
+        (self.make)(task, &self.effective(config)?.values(), rng)
+    }
+}

@@ -1,0 +1,60 @@
+//! What stands on top of every model: the loss of its scores, and the regularization of its weights.
+
+use super::Param;
+use crate::ops::softmax_cross_entropy::CrossEntropyParams;
+use crate::ops::{multiclass_svm, softmax_cross_entropy};
+use crate::tensor::{Tensor, float};
+use chainrule_kernels::reduce::regularize;
+
+/// The loss on top.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// Softmax cross-entropy.
+    Softmax {
+        /// Share of the target spread evenly over all classes.
+        label_smoothing: f64,
+    },
+    /// The multiclass hinge loss with margin 1.
+    Svm,
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        Loss::Softmax { label_smoothing: 0.0 }
+    }
+}
+
+impl Loss {
+    /// The loss of scores (N, C), and its gradient by the scores.
+    ///
+    /// # Panics
+    /// If there is not one label a row, each below C.
+    #[track_caller]
+    pub fn of(&self, scores: &Tensor, labels: &[usize]) -> (f64, Tensor) {
+        match *self {
+            Loss::Softmax { label_smoothing } => {
+                let params = CrossEntropyParams { label_smoothing };
+                let (loss, cache) = softmax_cross_entropy::forward(scores, labels, &params);
+                (loss, softmax_cross_entropy::backward(&cache))
+            }
+            Loss::Svm => {
+                let (loss, cache) = multiclass_svm::forward(scores, labels);
+                (loss, multiclass_svm::backward(&cache))
+            }
+        }
+    }
+}
+
+/// `loss + 0.5 reg sum(W^2)`, added one weight tensor after another; `reg W` is added to its gradient. The weights are the
+/// parameters that decay.
+pub(super) fn add_l2(mut loss: f64, reg: f64, params: &[Param], grads: &mut [Tensor]) -> f64 {
+    if reg == 0.0 {
+        return loss;
+    }
+    for (param, grad) in params.iter().zip(grads).filter(|(p, _)| p.decay) {
+        float!(param.value.dtype(), T => {
+            loss += 0.5 * reg * regularize(param.value.data::<T>(), grad.data_mut::<T>(), reg);
+        });
+    }
+    loss
+}

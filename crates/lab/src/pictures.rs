@@ -1,0 +1,111 @@
+//! The pictures that a plan names, and how a run remembers what it needs of them.
+
+use crate::settings::Plan;
+use anyhow::{Context, Result};
+use chainrule::Error;
+use chainrule::data::{self, Dataset, Normalization, Pictures, Splits};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The pictures a plan names.
+///
+/// # Errors
+/// If they cannot be read, or are fewer than the plan wants.
+pub fn load(plan: &Plan) -> Result<Splits> {
+    let mut splits = if plan.data.as_os_str().is_empty() {
+        if plan.test_all {
+            return Err(Error::value(
+                "--test-all",
+                "the embedded excerpt has only 1,000 test pictures",
+                "it goes with --data DIR",
+            )
+            .into());
+        }
+        data::embedded()?
+    } else {
+        data::cifar10::read(&plan.data, plan.test_all)?
+    };
+    let n = splits.train.len();
+    if plan.num_train > n {
+        return Err(Error::value(
+            "--num-train",
+            plan.num_train.to_string(),
+            format!("there are {n} training pictures"),
+        )
+        .into());
+    }
+    if plan.num_train > 0 {
+        splits.train = splits.train.slice(0..plan.num_train);
+    }
+    if plan.batch > splits.train.len() && plan.sampling == "shuffled" {
+        let n = splits.train.len();
+        return Err(Error::value(
+            "--batch",
+            plan.batch.to_string(),
+            format!("there are only {n} training pictures"),
+        )
+        .into());
+    }
+    Ok(splits)
+}
+
+/// What one must know of a run's pictures to show its model others: written beside the weights as `data.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// What to call the data beside a figure.
+    pub name: String,
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// The names of the classes, in the order of the scores.
+    pub classes: Vec<String>,
+    /// How bytes become the model's numbers, with the means of the training pictures.
+    pub normalization: Normalization,
+}
+
+const FILE: &str = "data.json";
+
+impl About {
+    /// Of these pictures, under the plan's normalization.
+    ///
+    /// # Errors
+    /// If there is no such normalization.
+    pub fn new(plan: &Plan, splits: &Splits) -> Result<About> {
+        Ok(About {
+            name: splits.name.clone(),
+            shape: *splits.train.shape(),
+            classes: splits.train.classes().to_vec(),
+            normalization: Normalization::of(&plan.normalize, &splits.train)?,
+        })
+    }
+
+    /// Pictures as the model sees them.
+    pub fn seen(&self, data: &Dataset) -> Pictures {
+        Pictures::new(data.clone(), self.normalization.clone())
+    }
+
+    /// Writes it into a run directory.
+    ///
+    /// # Errors
+    /// If the disk is full, say.
+    pub fn write(&self, run: &Path) -> Result<()> {
+        let text = serde_json::to_string(self).context("data.json cannot be written as JSON")?;
+        Ok(chainrule::train::write_atomically(&run.join(FILE), text.as_bytes())?)
+    }
+
+    /// Reads it from a run directory.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    pub fn read(run: &Path) -> Result<About> {
+        let path = run.join(FILE);
+        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let damaged = |found: String| {
+            Error::file(&path, found, "expected what `chainrule train` writes beside the weights")
+        };
+        let about: About = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+        if !about.normalization.fits(&about.shape) || about.classes.is_empty() {
+            return Err(damaged("its parts do not fit together".to_string()).into());
+        }
+        Ok(about)
+    }
+}
