@@ -65,7 +65,7 @@ pub fn ranking(scores: &[f64]) -> Vec<usize> {
 pub fn score_rows(model: &dyn Model, examples: &dyn Examples, indices: &[usize]) -> Vec<Vec<f64>> {
     let mut rows = Vec::with_capacity(indices.len());
     for part in indices.chunks(BATCH) {
-        let scores = model.scores(&examples.batch(part, model.dtype())).to_vec();
+        let scores = model.scores(&examples.batch(part, model.dtype(), model.order())).to_vec();
         rows.extend(scores.chunks_exact(model.classes().max(1)).map(<[f64]>::to_vec));
     }
     rows
