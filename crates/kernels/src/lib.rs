@@ -9,6 +9,7 @@ pub mod exp;
 pub mod gemm;
 pub mod loss;
 pub mod norm;
+pub mod pool;
 pub mod real;
 pub mod reduce;
 pub mod simd;
