@@ -1,4 +1,4 @@
-//! An allocator that counts, for tests of what a program asks the system for.
+//! Counts for tests: an allocator that counts what a program asks the system for, and the changes of memory order.
 //!
 //! ```
 //! use chainrule_kernels::counting::{Counting, requests};
@@ -14,6 +14,17 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+static REORDERINGS: AtomicUsize = AtomicUsize::new(0);
+
+/// Batches of pictures that were copied into the other memory order so far, by any thread.
+pub fn reorderings() -> usize {
+    REORDERINGS.load(Ordering::Relaxed)
+}
+
+/// Notes one more of them.
+pub fn count_reordering() {
+    REORDERINGS.fetch_add(1, Ordering::Relaxed);
+}
 
 /// The system's allocator, counting every request for memory by any thread.
 #[derive(Clone, Copy, Debug)]

@@ -229,6 +229,11 @@ pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Ten
 }
 
 impl Cache {
+    /// A tensor of the layer's type.
+    pub(super) fn gamma(&self) -> &Tensor {
+        &self.gamma
+    }
+
     fn upstream<'a, T: Float>(&'a self, dy: &'a Tensor) -> Upstream<'a, T> {
         let (mean, rstd) = (self.mean.data(), self.rstd.data());
         Upstream { x: self.x.data(), dy: dy.data(), mean, rstd }

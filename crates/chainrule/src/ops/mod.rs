@@ -7,13 +7,18 @@ pub mod affine;
 pub mod affine_norm_relu;
 pub mod affine_relu;
 pub mod batch_norm;
+pub mod conv2d;
+pub mod conv_relu;
+pub mod conv_relu_pool;
 pub mod dropout;
 pub mod elementwise;
 pub mod layer_norm;
+pub mod max_pool2d;
 pub mod maxout;
 pub mod multiclass_svm;
 pub mod prelu;
 pub mod softmax_cross_entropy;
+pub mod spatial_batch_norm;
 
 use crate::gradcheck::Case;
 
@@ -52,6 +57,11 @@ ops![
     layer_norm,
     softmax_cross_entropy,
     multiclass_svm,
+    conv2d,
+    max_pool2d,
+    spatial_batch_norm,
     affine_relu,
     affine_norm_relu,
+    conv_relu,
+    conv_relu_pool,
 ];

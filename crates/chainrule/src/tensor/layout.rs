@@ -1,6 +1,8 @@
 //! Shape and memory order: the same numbers seen or stored in another way.
 
-use super::{Float, Order, Shape, Tensor, float};
+use super::{Order, Shape, Tensor, float};
+use chainrule_kernels::counting::count_reordering;
+use chainrule_kernels::layout::transpose_all;
 
 impl Tensor {
     /// The same values under another shape, in row-major order. Shares storage if this tensor is row-major.
@@ -60,16 +62,38 @@ impl Tensor {
             "only (N, C, H, W) has a channels-last order; the shape is {:?}",
             self.shape
         );
+        count_reordering();
         let mut to = Tensor::dirty(self.shape, self.dtype(), order);
-        let [n, c, hw] = [self.shape[0], self.shape[1], self.shape[2] * self.shape[3]];
+        let [c, hw] = [self.shape[1], self.shape[2] * self.shape[3]];
         // Per picture, either direction is the transposition of a matrix: (C, HW) to (HW, C) or back.
         let (rows, cols) = if order == Order::ChannelsLast { (c, hw) } else { (hw, c) };
-        float!(self.dtype(), T => {
-            let picture = (c * hw).max(1);
-            let pairs = to.data_mut::<T>().chunks_mut(picture).zip(self.data::<T>().chunks(picture));
-            pairs.take(n).for_each(|(to, from)| transpose(from, to, rows, cols));
-        });
+        float!(self.dtype(), T => transpose_all(self.data::<T>(), to.data_mut::<T>(), rows, cols));
         to
+    }
+
+    /// Channels-last pictures (N, C, H, W) as a matrix (N H W, C) of one row a pixel. Shares storage.
+    ///
+    /// # Panics
+    /// If they are in another order.
+    #[track_caller]
+    pub(crate) fn pixels(&self) -> Tensor {
+        assert_eq!(self.order, Order::ChannelsLast, "pixels are rows of channels-last pictures");
+        let [n, c, h, w] = self.shape[..] else { unreachable!("channels-last has four axes") };
+        Tensor {
+            storage: self.storage.clone(),
+            shape: [n * h * w, c].into(),
+            order: Order::RowMajor,
+        }
+    }
+
+    /// A matrix of pixels (N H W, C) as channels-last pictures of this shape (N, C, H, W). Takes the storage over.
+    ///
+    /// # Panics
+    /// If the numbers of elements differ.
+    #[track_caller]
+    pub(crate) fn into_pictures(self, shape: Shape) -> Tensor {
+        assert_eq!((shape.len(), shape.elements()), (4, self.len()), "pictures of these pixels");
+        Tensor { storage: self.storage, shape, order: Order::ChannelsLast }
     }
 
     /// The matrix with rows and columns exchanged: (M, N) to (N, M).
@@ -81,14 +105,7 @@ impl Tensor {
         assert_eq!(self.shape.len(), 2, "transpose needs a matrix; the shape is {:?}", self.shape);
         let (rows, cols) = (self.shape[0], self.shape[1]);
         let mut to = Tensor::dirty([cols, rows], self.dtype(), Order::RowMajor);
-        float!(self.dtype(), T => transpose(self.data::<T>(), to.data_mut::<T>(), rows, cols));
+        float!(self.dtype(), T => transpose_all(self.data::<T>(), to.data_mut::<T>(), rows, cols));
         to
-    }
-}
-
-/// `to` (cols, rows) = the transposition of `from` (rows, cols).
-fn transpose<T: Float>(from: &[T], to: &mut [T], rows: usize, cols: usize) {
-    for (j, column) in to.chunks_exact_mut(rows.max(1)).take(cols).enumerate() {
-        column.iter_mut().enumerate().for_each(|(i, t)| *t = from[i * cols + j]);
     }
 }

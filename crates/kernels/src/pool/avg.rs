@@ -20,7 +20,10 @@ pub(super) fn count<T: Real>(shape: &PoolShape, i: usize, j: usize, count_pad: b
 /// # Panics
 /// If a length does not fit.
 pub fn avg_pool<T: Real>(x: &[T], shape: &PoolShape, count_pad: bool, y: &mut [T]) {
-    assert!(x.len() == shape.input_len() && y.len() == shape.output_len(), "the sizes of a pooling");
+    assert!(
+        x.len() == shape.input_len() && y.len() == shape.output_len(),
+        "the sizes of a pooling"
+    );
     if y.is_empty() {
         return;
     }

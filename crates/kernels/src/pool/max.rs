@@ -174,13 +174,7 @@ fn row_of_pairs<T: Real, I: Tap>(top: &[T], bottom: &[T], y: &mut [T], which: &m
 
 /// A row of windows over places with one number each: place by place of the windows, along the row.
 #[inline(always)]
-fn plain_row<T: Real, I: Tap>(
-    x: &[T],
-    shape: &PoolShape,
-    i: usize,
-    y: &mut [T],
-    which: &mut [I],
-) {
+fn plain_row<T: Real, I: Tap>(x: &[T], shape: &PoolShape, i: usize, y: &mut [T], which: &mut [I]) {
     let rows = shape.h.window(i);
     let (top, width) = (rows.start, shape.w.size);
     for (j, (y, which)) in y.iter_mut().zip(which.iter_mut()).enumerate() {

@@ -8,7 +8,12 @@ fn numbers<T: Real>(n: usize, salt: usize) -> Vec<T> {
     (0..n).map(|i| T::from_f64(((i * 7919 + salt * 31) % 23) as f64 - 11.0)).collect()
 }
 
-fn sliding(sizes: [usize; 2], kernel: [usize; 2], stride: [usize; 2], pad: [usize; 2]) -> [Axis; 2] {
+fn sliding(
+    sizes: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    pad: [usize; 2],
+) -> [Axis; 2] {
     [0, 1].map(|a| Axis::sliding(sizes[a], kernel[a], stride[a], pad[a]).expect("it fits"))
 }
 
@@ -119,7 +124,11 @@ fn windows_and_places_see_each_other() {
             for i in 0..axis.out {
                 assert!(!axis.window(i).is_empty());
                 for p in 0..axis.size {
-                    assert_eq!(axis.window(i).contains(&p), axis.seen_by(p).contains(&i), "{axis:?}");
+                    assert_eq!(
+                        axis.window(i).contains(&p),
+                        axis.seen_by(p).contains(&i),
+                        "{axis:?}"
+                    );
                 }
             }
         }
@@ -128,7 +137,9 @@ fn windows_and_places_see_each_other() {
 
 #[test]
 fn what_does_not_fit_has_no_axis() {
-    for (size, kernel, stride, pad) in [(4, 5, 1, 0), (4, 0, 1, 0), (4, 2, 0, 0), (4, 2, 1, 2), (0, 1, 1, 0)] {
+    for (size, kernel, stride, pad) in
+        [(4, 5, 1, 0), (4, 0, 1, 0), (4, 2, 0, 0), (4, 2, 1, 2), (0, 1, 1, 0)]
+    {
         assert_eq!(Axis::sliding(size, kernel, stride, pad), None);
     }
     assert_eq!((Axis::bins(0, 1), Axis::bins(3, 0)), (None, None));

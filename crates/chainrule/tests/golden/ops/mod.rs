@@ -5,10 +5,12 @@ mod layers;
 mod metrics;
 mod net;
 mod optim;
+mod pictures;
 mod random;
 mod solver;
 mod tools;
 mod torch;
+mod torch_pictures;
 
 use chainrule::tensor::Tensor;
 
@@ -31,6 +33,12 @@ pub fn find(kind: &str) -> Option<Run> {
         "fn.batchnorm" => layers::batchnorm,
         "fn.layernorm" => layers::layernorm,
         "fn.dropout" => layers::dropout,
+        "fn.conv" => pictures::conv,
+        "fn.conv_relu" | "fn.conv_relu_pool" => pictures::conv_relu_pool,
+        "fn.max_pool" => pictures::max_pool,
+        "fn.max_pool_ties" => pictures::max_pool_ties,
+        "fn.spatial_batchnorm" => pictures::spatial_batchnorm,
+        "nb.filters_demo" => pictures::filters_demo,
         "nb.batchnorm_train_stats" => cells::batchnorm_train,
         "nb.batchnorm_test_stats" => cells::batchnorm_test,
         "nb.layernorm_stats" => cells::layernorm,
@@ -45,6 +53,9 @@ pub fn find(kind: &str) -> Option<Run> {
         "solver.run/FullyConnectedNet" => solver::fully_connected,
         "metrics.classes" => metrics::classes,
         "torch.linear" => torch::linear,
+        "torch.conv2d" => torch_pictures::conv2d,
+        "torch.max_pool2d" => torch_pictures::max_pool2d,
+        "torch.batch_norm2d" => torch_pictures::batch_norm2d,
         "torch.layer_norm" => torch::layer_norm,
         "torch.batch_norm1d" => torch::batch_norm1d,
         "torch.cross_entropy" => torch::cross_entropy,
@@ -75,27 +86,17 @@ fn array(tensor: &Tensor) -> Out {
 /// fails.
 pub const NOT_YET: &[&str] = &[
     // Convolution and what goes with it.
-    "fn.conv",
-    "fn.conv_relu",
-    "fn.conv_relu_pool",
     "fn.conv_bn_relu",
-    "fn.max_pool",
-    "fn.max_pool_ties",
-    "fn.spatial_batchnorm",
     "fn.spatial_groupnorm",
     "fn.im2col",
     "nb.spatial_batchnorm_stats",
     "nb.spatial_batchnorm_test_stats",
     "nb.groupnorm_stats",
-    "nb.filters_demo",
     "net.conv_cell",
     "solver.run/ThreeLayerConvNet",
     // The framework half.
-    "torch.conv2d",
-    "torch.max_pool2d",
     "torch.avg_pool2d",
     "torch.adaptive_avg_pool2d",
-    "torch.batch_norm2d",
     "torch.group_norm",
     "torch.cross_entropy/sum",
     "torch.cross_entropy/none",

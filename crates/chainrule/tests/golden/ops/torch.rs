@@ -5,7 +5,7 @@ use chainrule::ops::elementwise::{self, Activation};
 use chainrule::ops::layer_norm::{self, LayerNormParams};
 use chainrule::ops::softmax_cross_entropy::{self, CrossEntropyParams};
 use chainrule::ops::{Mode, affine, maxout, prelu};
-use chainrule::tensor::DType;
+use chainrule::tensor::{DType, Tensor};
 use serde::Deserialize;
 
 use super::layers::{NoArgs, tensors};
@@ -90,7 +90,7 @@ pub fn layer_norm(case: &Case) -> Result<Outputs, String> {
         return Err(format!("normalized_shape {normalized_shape:?} of x {:?}", x.shape()));
     }
     let (n, d) = x.rows();
-    let flat = |t: &chainrule::tensor::Tensor| t.reshape([d]);
+    let flat = |t: &Tensor| t.reshape([d]);
     let (out, cache) = layer_norm::forward(
         &x.reshape([n, d]),
         &flat(&weight),
@@ -106,9 +106,15 @@ pub fn layer_norm(case: &Case) -> Result<Outputs, String> {
     ]))
 }
 
+/// What batch norm is given besides x: scales and shifts, settings, mode.
+pub type NormInputs<'a> = ([&'a Tensor; 2], &'a BatchNormParams, Mode);
+
 /// Batch norm with PyTorch's conventions: running averages begin at 0 and 1, momentum is that of the new value, the running
-/// variance is unbiased. Some steps of training, then a test of the next input.
-pub fn batch_norm1d(case: &Case) -> Result<Outputs, String> {
+/// variance is unbiased. Some steps of training, then a test of the next input. `layer` runs forward, and backward from dout.
+pub fn batch_norm_steps(
+    case: &Case,
+    layer: impl Fn(&Tensor, NormInputs, &mut RunningStats, &Tensor) -> (Tensor, batch_norm::Grads),
+) -> Result<Outputs, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Args {
@@ -127,8 +133,7 @@ pub fn batch_norm1d(case: &Case) -> Result<Outputs, String> {
             _ if step == steps => (Mode::Test, "eval".to_string()),
             _ => (Mode::Train, format!("train{step}")),
         };
-        let (out, cache) = batch_norm::forward(&x, &weight, &bias, &params, mode, &mut running);
-        let grads = batch_norm::backward(&dout, &cache);
+        let (out, grads) = layer(&x, ([&weight, &bias], &params, mode), &mut running, &dout);
         let got = outputs([
             ("out", array(&out)),
             ("dx", array(&grads.dx)),
@@ -141,6 +146,13 @@ pub fn batch_norm1d(case: &Case) -> Result<Outputs, String> {
         results.insert(name, Out::Map(got));
     }
     Ok(results)
+}
+
+pub fn batch_norm1d(case: &Case) -> Result<Outputs, String> {
+    batch_norm_steps(case, |x, ([weight, bias], params, mode), running, dout| {
+        let (out, cache) = batch_norm::forward(x, weight, bias, params, mode, running);
+        (out, batch_norm::backward(dout, &cache))
+    })
 }
 
 /// The mean cross-entropy, with label smoothing.

@@ -1,0 +1,74 @@
+//! Layers for pictures as PyTorch defines them. Gradients are called d<input>. Each case runs in both memory orders.
+
+use chainrule::ops::conv2d::{self, Conv2dParams};
+use chainrule::ops::max_pool2d::{self, MaxPool2dParams};
+use chainrule::ops::spatial_batch_norm;
+use chainrule::tensor::Order;
+use serde::Deserialize;
+
+use super::layers::tensors;
+use super::pictures::{conv_outputs, in_both_orders};
+use super::torch::batch_norm_steps;
+use super::{array, tensor};
+use crate::compare::{Outputs, outputs};
+use crate::draws::Inputs;
+use crate::format::Case;
+
+/// Strides, padding, dilation and groups, with and without a bias.
+pub fn conv2d(case: &Case) -> Result<Outputs, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Args {
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+        groups: usize,
+        bias: bool,
+    }
+    let (Args { stride, padding, dilation, groups, bias }, inputs) =
+        (case.args()?, Inputs::of(case)?);
+    let params = Conv2dParams { stride, pad: padding, dilation, groups };
+    let [x, w, dout] = tensors(&inputs, ["x", "w", "dout"])?;
+    let b = if bias { Some(tensor(inputs.get("b")?)) } else { None };
+    in_both_orders(case, &x, |x| {
+        let (out, cache) = conv2d::naive::forward(x, &w, b.as_ref(), &params);
+        conv_outputs(&out, &conv2d::naive::backward(&dout, &cache))
+    })?;
+    in_both_orders(case, &x, |x| {
+        let (out, cache) = conv2d::forward(x, &w, b.as_ref(), &params);
+        conv_outputs(&out, &conv2d::backward(&dout, &cache))
+    })
+}
+
+pub fn max_pool2d(case: &Case) -> Result<Outputs, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Args {
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+    }
+    let Args { kernel, stride, padding } = case.args()?;
+    let params = MaxPool2dParams { kernel, stride, pad: padding };
+    let [x, dout] = tensors(&Inputs::of(case)?, ["x", "dout"])?;
+    in_both_orders(case, &x, |x| {
+        let (out, cache) = max_pool2d::forward(x, &params);
+        outputs([("out", array(&out)), ("dx", array(&max_pool2d::backward(&dout, &cache)))])
+    })
+}
+
+/// In either memory order, which must give the same bits.
+pub fn batch_norm2d(case: &Case) -> Result<Outputs, String> {
+    let run = |order: Order| {
+        batch_norm_steps(case, |x, ([weight, bias], params, mode), running, dout| {
+            let x = x.to_order(order);
+            let (out, cache) = spatial_batch_norm::forward(&x, weight, bias, params, mode, running);
+            (out, spatial_batch_norm::backward(dout, &cache))
+        })
+    };
+    let (rows, last) = (run(Order::RowMajor)?, run(Order::ChannelsLast)?);
+    if format!("{rows:?}") != format!("{last:?}") {
+        return Err("the memory order changes the result".into());
+    }
+    Ok(last)
+}
