@@ -1,4 +1,4 @@
-//! Weights as pictures.
+//! Weights as pictures, and pictures through filters.
 
 use crate::tensor::{DType, Tensor};
 
@@ -51,6 +51,24 @@ pub fn rows_as_pictures(w: &Tensor, n: usize, shape: [usize; 3]) -> Tensor {
     Tensor::from_f64([n, h, width, c], &out)
 }
 
+/// Numbers as bytes: the smallest becomes 0, the largest 255, fractions are cut off. If all are the same, all become 0.
+pub fn to_bytes(values: &[f64]) -> Vec<u8> {
+    let low = values.iter().fold(f64::INFINITY, |m, v| m.min(*v));
+    let high = values.iter().fold(f64::NEG_INFINITY, |m, v| m.max(*v));
+    let byte = |v: &f64| if high > low { 255.0 * (v - low) / (high - low) } else { 0.0 };
+    values.iter().map(|v| byte(v) as u8).collect()
+}
+
+/// Two filters to see with one's own eyes what a convolution does, w (2, 3, 3, 3) and b (2), for stride 1 and padding 1. The
+/// first makes red, green and blue grey (0.3, 0.6, 0.1); the second finds horizontal edges of blue (the rows 1 2 1, 0 0 0,
+/// -1 -2 -1; Sobel 1968) around a middle grey of 128.
+pub fn gray_and_edges() -> (Tensor, Tensor) {
+    let mut w = [0.0; 2 * 27];
+    [0.3, 0.6, 0.1].iter().enumerate().for_each(|(channel, v)| w[channel * 9 + 4] = *v);
+    w[5 * 9..].copy_from_slice(&[1.0, 2.0, 1.0, 0.0, 0.0, 0.0, -1.0, -2.0, -1.0]);
+    (Tensor::from_f64([2, 3, 3, 3], &w), Tensor::from_f64([2], &[0.0, 128.0]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +79,12 @@ mod tests {
         let g = grid(&x, 255.0, 1);
         assert_eq!(&g.shape()[..], &[3, 5, 1]);
         assert_eq!(g.to_vec(), [0., 255., 0., 0., 0., 0., 0., 0., 0., 0., 0., 255., 0., 0., 0.]);
+    }
+
+    #[test]
+    fn bytes_reach_from_0_to_255() {
+        assert_eq!(to_bytes(&[-1.0, 0.0, 3.0]), [0, 63, 255]);
+        assert_eq!(to_bytes(&[7.0, 7.0]), [0, 0]);
     }
 
     #[test]

@@ -110,6 +110,9 @@ settings! {
     /// How bytes become numbers: mean-image (less the mean of each pixel), channels (less the mean of each channel, over its
     /// standard deviation) [default: the model's]
     normalize: String;
+    /// How training pictures change from epoch to epoch: none, or some of flip, crop (by up to 4 pixels), cutout (of 8 x 8
+    /// pixels), as in flip,crop [default: the model's]
+    augment: String;
 
     open:
     /// Widths of the hidden layers, as in 200,150 (fully-connected)

@@ -66,6 +66,8 @@ fn wrong_flags() {
         (&["train", "--num-train", "5000"], &["--num-train", "5000", "4000"]),
         (&["train", "--test-all"], &["--test-all", "--data"]),
         (&["train", "--reg", "-0.1"], &["--reg"]),
+        (&["train", "--normalize", "mean"], &["--normalize", "mean-image, channels"]),
+        (&["train", "--augment", "flip,flop"], &["--augment", "flop", "did you mean flip"]),
         (&["train", "--weight-scale", "inf"], &["--weight-scale"]),
         (&["train", "--learning-rate", "1"], &["--learning-rate"]),
         (&["trian"], &["trian", "train"]),

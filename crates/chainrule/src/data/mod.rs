@@ -1,10 +1,12 @@
 //! Pictures: the excerpt in the program, CIFAR-10's files, and batches made of bytes as they are used.
 
+mod augment;
 pub mod cifar10;
 mod dataset;
 mod embedded;
 mod normalize;
 
+pub use augment::{Augment, Augmented};
 pub use dataset::{Dataset, Splits};
 pub use embedded::embedded;
 pub use normalize::{Normalization, Pictures, mean_image};

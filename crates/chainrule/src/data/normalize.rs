@@ -1,12 +1,14 @@
 //! From bytes to numbers.
 
 use super::Dataset;
+use super::augment::View;
 use crate::error::Result;
 use crate::keys::unknown;
 use crate::tensor::{DType, Float, Order, Tensor, float};
 use crate::train::Examples;
 use chainrule_kernels::threads::parallel_chunks;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// How bytes become the numbers a network sees. Computed in `f64` and rounded once to the network's type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,10 +96,10 @@ pub fn mean_image(pictures: &Dataset) -> Vec<f64> {
 /// A data set seen through a normalization: what a solver trains on. Bytes stay bytes; a batch is made when it is asked for.
 #[derive(Clone, Debug)]
 pub struct Pictures {
-    /// The pictures.
-    pub data: Dataset,
-    /// What happens to their bytes.
-    pub normalization: Normalization,
+    pub(super) data: Dataset,
+    normalization: Normalization,
+    /// For [`Normalization::Channels`] the numbers of the 256 bytes, channel after channel.
+    table: Arc<[f64]>,
 }
 
 impl Pictures {
@@ -109,33 +111,64 @@ impl Pictures {
     pub fn new(data: Dataset, normalization: Normalization) -> Pictures {
         let fits = normalization.fits(data.shape());
         assert!(fits, "the normalization is for pictures of another shape than {:?}", data.shape());
-        Pictures { data, normalization }
+        let table = match &normalization {
+            Normalization::MeanImage(_) => Vec::new(),
+            Normalization::Channels { mean, std } => {
+                let numbers = |(mean, std): (&f64, &f64)| {
+                    let (mean, std) = (*mean, *std);
+                    (0..256).map(move |byte| (f64::from(byte) / 255.0 - mean) / std)
+                };
+                mean.iter().zip(std).flat_map(numbers).collect()
+            }
+        };
+        Pictures { data, normalization, table: table.into() }
+    }
+
+    /// A batch of pictures, each looked at in its own way.
+    pub(super) fn batch_of(
+        &self,
+        indices: &[usize],
+        dtype: DType,
+        order: Order,
+        view: impl Fn(usize) -> View + Sync,
+    ) -> Tensor {
+        let [c, h, w] = *self.data.shape();
+        let mut batch = Tensor::dirty([indices.len(), c, h, w], dtype, order);
+        let size = c * h * w;
+        float!(dtype, T => parallel_chunks(batch.data_mut::<T>(), (A_TASK * size).max(1), |task, part| {
+            let indices = &indices[task * A_TASK..];
+            part.chunks_exact_mut(size).zip(indices).for_each(|(out, &i)| self.fill(i, view(i), order, out));
+        }));
+        batch
     }
 
     /// One picture as numbers.
-    fn fill<T: Float>(&self, bytes: &[u8], order: Order, out: &mut [T]) {
-        let plane = self.data.shape()[1] * self.data.shape()[2];
-        let channels = self.data.shape()[0];
-        match (&self.normalization, order) {
-            (Normalization::MeanImage(mean), Order::RowMajor) => subtract(bytes, mean, out),
-            (Normalization::MeanImage(mean), Order::ChannelsLast) => {
-                let pairs = bytes.iter().zip(mean).enumerate();
-                pairs.for_each(|(i, (b, m))| {
-                    out[i % plane * channels + i / plane] = T::from_f64(f64::from(*b) - m);
-                });
+    fn fill<T: Float>(&self, i: usize, view: View, order: Order, out: &mut [T]) {
+        let bytes = self.data.picture(i);
+        let [channels, h, w] = *self.data.shape();
+        let plane = h * w;
+        let (of_channel, of_pixel) = match order {
+            Order::RowMajor => (plane, 1),
+            Order::ChannelsLast => (1, channels),
+        };
+        match &self.normalization {
+            Normalization::MeanImage(mean) if order == Order::RowMajor && view.is_plain() => {
+                subtract(bytes, mean, out);
             }
-            (Normalization::Channels { mean, std }, order) => {
-                let steps = match order {
-                    Order::RowMajor => (plane, 1),
-                    Order::ChannelsLast => (1, channels),
-                };
-                for (c, bytes) in bytes.chunks_exact(plane).enumerate() {
-                    let to = out[c * steps.0..].iter_mut().step_by(steps.1);
-                    to.zip(bytes).for_each(|(o, b)| {
-                        *o = T::from_f64((f64::from(*b) / 255.0 - mean[c]) / std[c]);
-                    });
+            Normalization::MeanImage(mean) => view.trace([h, w], |pixel, source| {
+                for c in 0..channels {
+                    let number = source.map(|at| c * plane + at);
+                    let number = number.map_or(0.0, |at| f64::from(bytes[at]) - mean[at]);
+                    out[c * of_channel + pixel * of_pixel] = T::from_f64(number);
                 }
-            }
+            }),
+            Normalization::Channels { .. } => view.trace([h, w], |pixel, source| {
+                for (c, numbers) in self.table.chunks_exact(256).enumerate() {
+                    let byte = source.map(|at| usize::from(bytes[c * plane + at]));
+                    let number = byte.map_or(0.0, |byte| numbers[byte]);
+                    out[c * of_channel + pixel * of_pixel] = T::from_f64(number);
+                }
+            }),
         }
     }
 }
@@ -166,13 +199,6 @@ impl Examples for Pictures {
     }
 
     fn batch(&self, indices: &[usize], dtype: DType, order: Order) -> Tensor {
-        let [c, h, w] = *self.data.shape();
-        let mut batch = Tensor::dirty([indices.len(), c, h, w], dtype, order);
-        let size = c * h * w;
-        float!(dtype, T => parallel_chunks(batch.data_mut::<T>(), (A_TASK * size).max(1), |task, part| {
-            let indices = &indices[task * A_TASK..];
-            part.chunks_exact_mut(size).zip(indices).for_each(|(out, &i)| self.fill(self.data.picture(i), order, out));
-        }));
-        batch
+        self.batch_of(indices, dtype, order, |_| View::default())
     }
 }

@@ -58,6 +58,8 @@ pub struct Recipe {
     pub label_smoothing: f64,
     /// How bytes become numbers.
     pub normalize: &'static str,
+    /// How training pictures change from epoch to epoch.
+    pub augment: &'static str,
 }
 
 /// An architecture in the list.

@@ -37,6 +37,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         weight_decay: 0.01,
         label_smoothing: 0.0,
         normalize: "mean-image",
+        augment: "none",
     },
     checks: checks::fully_connected,
     make: |task, values, rng| Ok(Box::new(make(task, values, rng))),

@@ -20,6 +20,11 @@ pub trait Examples: Sync {
 
     /// The examples of these numbers as a batch (indices.len(), ...) of this type, stored in this order if they are pictures.
     fn batch(&self, indices: &[usize], dtype: DType, order: Order) -> Tensor;
+
+    /// The same for a step of the training: whoever changes pictures at random does so here, keyed by the epoch.
+    fn training_batch(&self, indices: &[usize], _epoch: u64, dtype: DType, order: Order) -> Tensor {
+        self.batch(indices, dtype, order)
+    }
 }
 
 /// Examples that are numbers in memory: a tensor (N, ...) and N labels.

@@ -234,7 +234,12 @@ impl<'a> Solver<'a> {
     /// If the loss or a gradient is not finite and that is not allowed; nothing has changed then but running averages.
     pub fn step(&mut self, t: usize, learning_rate: f64, rng: &mut Rng) -> Result<f64> {
         self.sample(t, rng);
-        let x = self.train.batch(&self.indices, self.model.dtype(), self.model.order());
+        let x = self.train.training_batch(
+            &self.indices,
+            (t / self.steps_per_epoch()) as u64,
+            self.model.dtype(),
+            self.model.order(),
+        );
         self.labels.clear();
         self.labels.extend(self.indices.iter().map(|i| self.train.label(*i)));
         let loss = self.model.loss(&x, &self.labels, rng, &mut self.grads);

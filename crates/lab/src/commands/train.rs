@@ -5,6 +5,7 @@ use crate::run::Run;
 use crate::settings::{Plan, Settings};
 use crate::{model, results, show};
 use anyhow::Result;
+use chainrule::data::{Augment, Augmented};
 use chainrule::optim::{self, Schedule};
 use chainrule::rng::Rng;
 use chainrule::train::{
@@ -40,7 +41,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let mut run = Run::create(&plan)?;
     about.write(&run.directory)?;
     let history = {
-        let (train, val) = (about.seen(&splits.train), about.seen(&splits.val));
+        let augment = Augment::named(&plan.augment)?;
+        let train = splits.train.clone();
+        let train = Augmented::new(train, about.normalization.clone(), augment, plan.seed);
+        let val = about.seen(&splits.val);
         let mut solver = Solver::new(&mut *model, rule, &train, &val, options);
         let mut watch = Watch::new(&plan, solver.steps(), &mut run);
         let mut rng = Rng::new(plan.seed);

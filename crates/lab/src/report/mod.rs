@@ -6,8 +6,8 @@
 mod chart;
 mod classes;
 mod curve;
-mod html;
-mod picture;
+pub mod html;
+pub mod picture;
 mod scale;
 #[cfg(test)]
 mod tests;
@@ -16,11 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use chart::{LineChart, Look, Marker, Series};
 use classes::Confusion;
-use html::{card, escape, facts};
+use html::{card, command, escape, facts, headline, masthead};
 use scale::{Format, Scale, count, measured, rounded};
-
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
 
 /// Everything a report shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -93,18 +90,7 @@ impl Report {
             self.weights_and_beside(),
             facts_card("config wide", "Configuration", &self.config),
         ];
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
-             style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
-             <link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             {}<main>\n{}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
-            escape(name),
-            self.header(name),
-            sections.concat(),
-        )
+        html::page(name, &self.header(name), &sections.concat())
     }
 
     /// Name, remarks, headline figures and command.
@@ -114,34 +100,13 @@ impl Report {
         } else {
             format!(" <code>{}</code>", escape(&self.run))
         };
-        let mut page = format!(
-            "<header>\n<div class=\"name\">\n<p class=\"over\">Training run{run}</p>\n<h1>{}</h1>\n</div>\n\
-             <button type=\"button\" class=\"theme\" hidden aria-label=\"Switch between light and dark\">\
-             <svg viewBox=\"0 0 20 20\" width=\"20\" height=\"20\" aria-hidden=\"true\"><circle cx=\"10\" cy=\"10\" r=\"7.5\"/>\
-             <path d=\"M10 2.5a7.5 7.5 0 0 1 0 15z\"/></svg></button>\n</header>\n",
-            escape(name)
-        );
-        if !self.headline.is_empty() {
-            page.push_str("<dl class=\"headline\">\n");
-            for (label, value) in &self.headline {
-                let (label, value) = (escape(label), escape(value));
-                page.push_str(&format!("<div><dt>{label}</dt><dd>{value}</dd></div>\n"));
-            }
-            page.push_str("</dl>\n");
-        }
+        let mut page = masthead(&format!("Training run{run}"), name) + &headline(&self.headline);
         if !self.notes.is_empty() {
             let notes: String =
                 self.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
             page.push_str(&format!("<ul class=\"notes\">\n{notes}</ul>\n"));
         }
-        if !self.command.is_empty() {
-            page.push_str(&format!(
-                "<div class=\"command\"><pre><code>{}</code></pre>\
-                 <button type=\"button\" class=\"copy\" hidden>Copy</button></div>\n",
-                command_html(&self.command)
-            ));
-        }
-        page
+        page + &command(&self.command)
     }
 
     /// Loss and accuracy side by side, or the one there is across the page.
@@ -322,13 +287,6 @@ impl Report {
             format!("{weights}<div class=\"stack\">\n{beside}</div>\n")
         }
     }
-}
-
-/// A command line that breaks before its flags rather than inside of them.
-fn command_html(command: &str) -> String {
-    let parts: Vec<String> =
-        escape(command).split(" --").map(|part| format!("<span>{part}</span>")).collect();
-    parts.join(" ").replace("<span>", "<span>--").replacen("<span>--", "<span>", 1)
 }
 
 /// A table in a card, nothing when there are no rows.

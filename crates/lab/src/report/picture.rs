@@ -3,7 +3,7 @@
 use image::{ExtendedColorType, ImageEncoder, ImageResult, codecs::png};
 
 /// A picture, `width` x `height` pixels, as the address of an `img`. Fails when `pixels` cannot be encoded.
-pub(super) fn data_uri(
+pub fn data_uri(
     pixels: &[u8],
     width: u32,
     height: u32,

@@ -1,8 +1,8 @@
 //! Values that no training can use, each refused in a sentence.
 
-use super::{Plan, Usage, closest};
+use super::{Plan, Usage, as_flags, closest};
 use anyhow::{Result, anyhow};
-use chainrule::data::Normalization;
+use chainrule::data::{Augment, Normalization};
 
 impl Plan {
     /// Refuses values that no training can use, each in a sentence.
@@ -11,6 +11,7 @@ impl Plan {
         one_of("loss", &self.loss, &["softmax", "svm"])?;
         one_of("sampling", &self.sampling, &["shuffled", "with-replacement"])?;
         one_of("normalize", &self.normalize, &Normalization::NAMES)?;
+        as_flags(Augment::named(&self.augment))?;
         let positive = [
             ("epochs", self.epochs),
             ("batch", self.batch),
