@@ -5,6 +5,7 @@ mod examples;
 pub mod metrics;
 mod observer;
 mod solver;
+mod tensorboard;
 mod weights;
 
 pub use accuracy::{Confusion, accuracy, argmax_rows, predictions};
@@ -12,4 +13,5 @@ pub use examples::{Arrays, Examples};
 pub use metrics::{ClassScore, ClassScores, Evaluation};
 pub use observer::{CheckEvent, CourseLog, Observer, Quiet, StepEvent};
 pub use solver::{History, OnNonFinite, Sampling, Solver, SolverOptions};
+pub use tensorboard::EventWriter;
 pub use weights::{load_weights, save_weights, write_atomically};

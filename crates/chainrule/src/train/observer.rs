@@ -1,7 +1,7 @@
 //! Whoever wants to show something of a training observes it.
 
 use crate::error::Result;
-use crate::models::Param;
+use crate::models::Model;
 use crate::tensor::Tensor;
 use std::io::Write;
 
@@ -51,8 +51,13 @@ pub trait Observer {
         Ok(())
     }
 
-    /// After each check too: every parameter, and its gradient in the last step.
-    fn weights(&mut self, _event: &CheckEvent, _params: &[Param], _grads: &[Tensor]) -> Result<()> {
+    /// After each check too: the model, and the gradient of each of its parameters in the last step.
+    fn weights(
+        &mut self,
+        _event: &CheckEvent,
+        _model: &dyn Model,
+        _grads: &[Tensor],
+    ) -> Result<()> {
         Ok(())
     }
 }

@@ -217,7 +217,7 @@ impl<'a> Solver<'a> {
             if t == 0 || epoch_ends || t + 1 == steps {
                 let event = self.check(t + 1, rng);
                 observer.check(&event)?;
-                observer.weights(&event, self.model.params(), &self.grads)?;
+                observer.weights(&event, self.model, &self.grads)?;
             }
         }
         Ok(())
