@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod examples;
+mod log;
 pub mod metrics;
 mod observer;
 mod solver;
@@ -10,6 +11,7 @@ mod weights;
 
 pub use accuracy::{Confusion, accuracy, argmax_rows, predictions};
 pub use examples::{Arrays, Examples};
+pub use log::{LoggedCheck, LoggedStep, Metrics};
 pub use metrics::{ClassScore, ClassScores, Evaluation};
 pub use observer::{CheckEvent, CourseLog, Observer, Quiet, StepEvent};
 pub use solver::{History, OnNonFinite, Sampling, Solver, SolverOptions};
