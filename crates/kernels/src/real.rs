@@ -20,6 +20,7 @@ pub trait Real:
     + SubAssign
     + MulAssign
     + crate::gemm::HasKernels
+    + crate::conv::Registers
 {
     /// 0.
     const ZERO: Self;
@@ -49,6 +50,10 @@ pub trait Real:
     fn erf(self) -> Self;
     /// Whether the value is neither infinite nor NaN.
     fn is_finite(self) -> bool;
+    /// The same numbers if they are `f32`, for what only `f32` has.
+    fn as_f32(numbers: &[Self]) -> Option<&[f32]>;
+    /// The same numbers for writing if they are `f32`.
+    fn as_f32_mut(numbers: &mut [Self]) -> Option<&mut [f32]>;
     /// The larger of two numbers; `other` when `self` is NaN.
     #[inline(always)]
     fn max(self, other: Self) -> Self {
@@ -104,6 +109,14 @@ impl Real for f32 {
     fn is_finite(self) -> bool {
         f32::is_finite(self)
     }
+    #[inline(always)]
+    fn as_f32(numbers: &[f32]) -> Option<&[f32]> {
+        Some(numbers)
+    }
+    #[inline(always)]
+    fn as_f32_mut(numbers: &mut [f32]) -> Option<&mut [f32]> {
+        Some(numbers)
+    }
 }
 
 impl Real for f64 {
@@ -153,5 +166,13 @@ impl Real for f64 {
     #[inline(always)]
     fn is_finite(self) -> bool {
         f64::is_finite(self)
+    }
+    #[inline(always)]
+    fn as_f32(_: &[f64]) -> Option<&[f32]> {
+        None
+    }
+    #[inline(always)]
+    fn as_f32_mut(_: &mut [f64]) -> Option<&mut [f32]> {
+        None
     }
 }

@@ -1,9 +1,18 @@
-//! Convolution of channels-last pictures, and its gradients.
+//! Convolution of channels-last pictures, and its gradients: by Winograd's algorithm where f32 allows, channel by channel where
+//! each has its own filter, else as a product with patches that are never in memory as a whole.
 
+mod depthwise;
+mod direct;
 pub mod naive;
+mod patches;
 mod shape;
+mod task;
+#[cfg(test)]
+mod tests;
+mod winograd;
 
 pub use shape::{ConvShape, output_size};
+pub(crate) use task::Registers;
 
 use crate::real::Real;
 
@@ -20,7 +29,18 @@ pub fn forward<T: Real>(
     relu: bool,
     y: &mut [T],
 ) {
-    naive::forward(shape, x, w, bias, relu, y);
+    shape.check(x.len(), w.len(), y.len());
+    assert!(bias.is_none_or(|b| b.len() == shape.filters), "one bias for each filter");
+    if y.is_empty() {
+        return;
+    }
+    match Algorithm::of::<T>(shape) {
+        Algorithm::Depthwise => depthwise::forward(shape, x, w, bias, relu, y),
+        Algorithm::Winograd => with_f32(x, w, y, |x, w, y| {
+            winograd::forward(shape, x, w, bias.and_then(T::as_f32), relu, y);
+        }),
+        Algorithm::Direct => direct::forward(shape, x, w, bias, relu, y),
+    }
 }
 
 /// `dx` (N, H, W, C), the gradient of x, from `dy` (N, H', W', F), the gradient of y.
@@ -28,7 +48,17 @@ pub fn forward<T: Real>(
 /// # Panics
 /// As [`forward`].
 pub fn backward_data<T: Real>(shape: &ConvShape, dy: &[T], w: &[T], dx: &mut [T]) {
-    naive::backward_data(shape, dy, w, dx);
+    shape.check(dx.len(), w.len(), dy.len());
+    if dx.is_empty() {
+        return;
+    }
+    match Algorithm::of::<T>(shape) {
+        Algorithm::Depthwise => depthwise::backward_data(shape, dy, w, dx),
+        Algorithm::Winograd => with_f32(dy, w, dx, |dy, w, dx| {
+            winograd::backward_data(shape, dy, w, dx);
+        }),
+        Algorithm::Direct => direct::backward_data(shape, dy, w, dx),
+    }
 }
 
 /// `dw` (F, C/groups, KH, KW), the gradient of w. That of the bias is [`column_sums`](crate::reduce::column_sums) of `dy`.
@@ -36,7 +66,45 @@ pub fn backward_data<T: Real>(shape: &ConvShape, dy: &[T], w: &[T], dx: &mut [T]
 /// # Panics
 /// As [`forward`].
 pub fn backward_weights<T: Real>(shape: &ConvShape, x: &[T], dy: &[T], dw: &mut [T]) {
-    naive::backward_weights(shape, x, dy, dw);
+    shape.check(x.len(), dw.len(), dy.len());
+    if dy.is_empty() {
+        return dw.fill(T::ZERO);
+    }
+    match Algorithm::of::<T>(shape) {
+        Algorithm::Depthwise => depthwise::backward_weights(shape, x, dy, dw),
+        Algorithm::Winograd => with_f32(x, dy, dw, |x, dy, dw| {
+            winograd::backward_weights(shape, x, dy, dw);
+        }),
+        Algorithm::Direct => direct::backward_weights(shape, x, dy, dw),
+    }
+}
+
+/// Which way a convolution goes. It depends on the type and the shape of a picture and of the filters, not on how many pictures
+/// there are, so that a picture's result does not depend on the batch it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Depthwise,
+    Winograd,
+    Direct,
+}
+
+impl Algorithm {
+    fn of<T: Real>(s: &ConvShape) -> Algorithm {
+        if depthwise::applies(s) {
+            Algorithm::Depthwise
+        } else if T::as_f32(&[]).is_some() && winograd::applies(s) {
+            Algorithm::Winograd
+        } else {
+            Algorithm::Direct
+        }
+    }
+}
+
+/// Calls `f` with the slices as what they are, slices of f32.
+fn with_f32<T: Real>(a: &[T], b: &[T], c: &mut [T], f: impl FnOnce(&[f32], &[f32], &mut [f32])) {
+    if let (Some(a), Some(b), Some(c)) = (T::as_f32(a), T::as_f32(b), T::as_f32_mut(c)) {
+        f(a, b, c);
+    }
 }
 
 /// What follows the sums of one pixel: the bias, then perhaps a ReLU, written so that NaN stays NaN.

@@ -20,7 +20,7 @@ pub fn forward<T: Real>(
     for (pixel, row) in y.chunks_exact_mut(shape.filters).enumerate() {
         for (f, out) in row.iter_mut().enumerate() {
             *out = T::ZERO;
-            taps(shape, pixel, f, |at_x, at_w| *out = x[at_x].mul_add(w[at_w], *out));
+            taps(shape, pixel, f, |at_x, at_w| *out += x[at_x] * w[at_w]);
         }
         finish(row, bias, relu);
     }
@@ -38,7 +38,7 @@ pub fn backward_data<T: Real>(shape: &ConvShape, dy: &[T], w: &[T], dx: &mut [T]
             let (first, dy) = (group.0 * shape.f_group(), group.1);
             taps(shape, pixel, first, |at_x, at_w| {
                 let column = w[at_w..].iter().step_by(shape.patch());
-                let sum = dy.iter().zip(column).fold(T::ZERO, |sum, (d, w)| d.mul_add(*w, sum));
+                let sum = dy.iter().zip(column).fold(T::ZERO, |sum, (d, w)| sum + *d * *w);
                 dx[at_x] += sum;
             });
         }
@@ -54,7 +54,7 @@ pub fn backward_weights<T: Real>(shape: &ConvShape, x: &[T], dy: &[T], dw: &mut 
     dw.fill(T::ZERO);
     for (pixel, dy) in dy.chunks_exact(shape.filters).enumerate() {
         for (f, d) in dy.iter().enumerate() {
-            taps(shape, pixel, f, |at_x, at_w| dw[at_w] = d.mul_add(x[at_x], dw[at_w]));
+            taps(shape, pixel, f, |at_x, at_w| dw[at_w] += *d * x[at_x]);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 ///
 /// # Safety
 /// The methods may only be called on a CPU that has the register, and with pointers to `LANES` readable (writable) numbers.
-pub(crate) unsafe trait Vector<T>: Copy {
+pub unsafe trait Vector<T>: Copy {
     const LANES: usize;
     unsafe fn splat(v: T) -> Self;
     unsafe fn load(p: *const T) -> Self;
@@ -19,7 +19,7 @@ pub(crate) unsafe trait Vector<T>: Copy {
 
 /// Plain Rust: 128 bits, which is a NEON register on AArch64 and the safe twin of the others elsewhere.
 #[derive(Clone, Copy)]
-pub(crate) struct Plain<T, const N: usize>([T; N]);
+pub struct Plain<T, const N: usize>([T; N]);
 
 macro_rules! plain {
     ($t:ty, $n:expr) => {
@@ -52,7 +52,9 @@ macro_rules! plain {
     };
 }
 plain!(f32, 4);
+plain!(f32, 1);
 plain!(f64, 2);
+plain!(f64, 1);
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86 {

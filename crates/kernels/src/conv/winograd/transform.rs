@@ -1,0 +1,209 @@
+//! The transforms of Winograd's convolution, one vector of channels at a time.
+//!
+//! Each is the same one-dimensional step along both axes of a square. The steps belong to the points 0, +-a, +-2a and infinity
+//! with a = 3/4: with those the errors are half of what the customary points 0, +-1, +-2 give, and most constants stay exact.
+
+use crate::gemm::vector::Vector;
+
+/// The point a.
+pub(super) const A: f32 = 0.75;
+/// The point 2a.
+pub(super) const B: f32 = 1.5;
+/// a squared.
+pub(super) const AA: f32 = A * A;
+/// The square of 2a.
+pub(super) const BB: f32 = B * B;
+/// The reciprocals of the products of a point's distances to the others: of 0, +-a, +-2a.
+pub(super) const SCALE: [f32; 3] =
+    [1.0 / (AA * BB), 1.0 / (2.0 * AA * (AA - BB)), 1.0 / (2.0 * BB * (BB - AA))];
+
+/// A step along one axis, from I numbers to O.
+pub(super) trait Step<const I: usize, const O: usize> {
+    /// # Safety
+    /// As [`Vector`]'s methods.
+    unsafe fn step<V: Vector<f32>>(d: [V; I]) -> [V; O];
+}
+
+/// The step along the columns, then along the rows.
+#[inline(always)]
+pub(super) unsafe fn both<V, S, const I: usize, const O: usize>(d: &[[V; I]; I]) -> [[V; O]; O]
+where
+    V: Vector<f32>,
+    S: Step<I, O>,
+{
+    // SAFETY: the caller's promise.
+    unsafe {
+        let zero = V::splat(0.0);
+        let mut half = [[zero; I]; O];
+        for j in 0..I {
+            let mut column = [zero; I];
+            for i in 0..I {
+                column[i] = d[i][j];
+            }
+            let column = S::step(column);
+            for i in 0..O {
+                half[i][j] = column[i];
+            }
+        }
+        let mut out = [[zero; O]; O];
+        for i in 0..O {
+            out[i] = S::step(half[i]);
+        }
+        out
+    }
+}
+
+/// `k * x + y` with a number k.
+#[inline(always)]
+unsafe fn fma<V: Vector<f32>>(k: f32, x: V, y: V) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { V::splat(k).fma(x, y) }
+}
+
+/// `k * x`.
+#[inline(always)]
+unsafe fn scale<V: Vector<f32>>(k: f32, x: V) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { fma(k, x, V::splat(0.0)) }
+}
+
+/// Six inputs to their values at the points (Lavin and Gray's B transposed).
+pub(super) struct Input;
+
+impl Step<6, 6> for Input {
+    #[inline(always)]
+    unsafe fn step<V: Vector<f32>>(d: [V; 6]) -> [V; 6] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let near = [fma(-BB, d[2], d[4]), fma(-BB, d[1], d[3])];
+            let far = [fma(-AA, d[2], d[4]), fma(-AA, d[1], d[3])];
+            [
+                fma(AA * BB, d[0], fma(-(AA + BB), d[2], d[4])),
+                fma(A, near[1], near[0]),
+                fma(-A, near[1], near[0]),
+                fma(B, far[1], far[0]),
+                fma(-B, far[1], far[0]),
+                fma(AA * BB, d[1], fma(-(AA + BB), d[3], d[5])),
+            ]
+        }
+    }
+}
+
+/// Values at the points to four outputs (A transposed).
+pub(super) struct Output;
+
+impl Step<6, 4> for Output {
+    #[inline(always)]
+    unsafe fn step<V: Vector<f32>>(m: [V; 6]) -> [V; 4] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let near = [m[1].add(m[2]), fma(-1.0, m[2], m[1])];
+            let far = [m[3].add(m[4]), fma(-1.0, m[4], m[3])];
+            [
+                m[0].add(near[0]).add(far[0]),
+                fma(B, far[1], scale(A, near[1])),
+                fma(BB, far[0], scale(AA, near[0])),
+                fma(B * BB, far[1], fma(A * AA, near[1], m[5])),
+            ]
+        }
+    }
+}
+
+/// Three weights to their values at the points (G).
+pub(super) struct Weights;
+
+impl Step<3, 6> for Weights {
+    #[inline(always)]
+    unsafe fn step<V: Vector<f32>>(g: [V; 3]) -> [V; 6] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (near, far) = (fma(AA, g[2], g[0]), fma(BB, g[2], g[0]));
+            [
+                scale(SCALE[0], g[0]),
+                scale(SCALE[1], fma(A, g[1], near)),
+                scale(SCALE[1], fma(-A, g[1], near)),
+                scale(SCALE[2], fma(B, g[1], far)),
+                scale(SCALE[2], fma(-B, g[1], far)),
+                g[2],
+            ]
+        }
+    }
+}
+
+/// Four gradients of outputs to their values at the points. [`WeightGradient`] scales.
+pub(super) struct Gradient;
+
+impl Step<4, 6> for Gradient {
+    #[inline(always)]
+    unsafe fn step<V: Vector<f32>>(d: [V; 4]) -> [V; 6] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let near = [fma(AA, d[2], d[0]), fma(AA, d[3], d[1])];
+            let far = [fma(BB, d[2], d[0]), fma(BB, d[3], d[1])];
+            [
+                d[0],
+                fma(A, near[1], near[0]),
+                fma(-A, near[1], near[0]),
+                fma(B, far[1], far[0]),
+                fma(-B, far[1], far[0]),
+                d[3],
+            ]
+        }
+    }
+}
+
+/// Values at the points to the gradients of three weights.
+pub(super) struct WeightGradient;
+
+impl Step<6, 3> for WeightGradient {
+    #[inline(always)]
+    unsafe fn step<V: Vector<f32>>(m: [V; 6]) -> [V; 3] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let near = [scale(SCALE[1], m[1].add(m[2])), scale(SCALE[1], fma(-1.0, m[2], m[1]))];
+            let far = [scale(SCALE[2], m[3].add(m[4])), scale(SCALE[2], fma(-1.0, m[4], m[3]))];
+            [
+                fma(SCALE[0], m[0], near[0]).add(far[0]),
+                fma(B, far[1], scale(A, near[1])),
+                fma(BB, far[0], fma(AA, near[0], m[5])),
+            ]
+        }
+    }
+}
+
+/// `S` x `S` pixels, each with its channels.
+pub(super) type Window<const S: usize> = [[*const f32; S]; S];
+
+/// Channels `from..from + LANES` of every pixel of a window of pixels with `channels` channels; zeroes beyond the last channel.
+///
+/// # Safety
+/// Each pointer must reach over `channels` numbers; and as [`Vector`]'s methods.
+#[inline(always)]
+pub(super) unsafe fn load<V: Vector<f32>, const S: usize>(
+    window: &Window<S>,
+    from: usize,
+    channels: usize,
+) -> [[V; S]; S] {
+    // SAFETY: full vectors lie within the channels; the others are copied number by number.
+    unsafe {
+        let mut out = [[V::splat(0.0); S]; S];
+        if from + V::LANES <= channels {
+            for i in 0..S {
+                for j in 0..S {
+                    out[i][j] = V::load(window[i][j].add(from));
+                }
+            }
+            return out;
+        }
+        for i in 0..S {
+            for j in 0..S {
+                let mut tail = [0.0; 16];
+                for k in from..channels {
+                    tail[k - from] = *window[i][j].add(k);
+                }
+                out[i][j] = V::load(tail.as_ptr());
+            }
+        }
+        out
+    }
+}
