@@ -7,6 +7,7 @@ pub mod dropout;
 pub mod elementwise;
 pub mod exp;
 pub mod gemm;
+pub mod im2col;
 pub mod layout;
 pub mod loss;
 pub mod norm;

@@ -3,15 +3,19 @@
 //! `forward` returns the output and a cache; `backward` takes the upstream gradient and the cache. Nothing else passes from one
 //! to the other, and there is no second implementation of any derivative.
 
+pub mod adaptive_avg_pool2d;
 pub mod affine;
 pub mod affine_norm_relu;
 pub mod affine_relu;
+pub mod avg_pool2d;
 pub mod batch_norm;
 pub mod conv2d;
+pub mod conv_norm_relu;
 pub mod conv_relu;
 pub mod conv_relu_pool;
 pub mod dropout;
 pub mod elementwise;
+pub mod im2col;
 pub mod layer_norm;
 pub mod max_pool2d;
 pub mod maxout;
@@ -19,6 +23,7 @@ pub mod multiclass_svm;
 pub mod prelu;
 pub mod softmax_cross_entropy;
 pub mod spatial_batch_norm;
+pub mod spatial_group_norm;
 
 use crate::gradcheck::Case;
 
@@ -58,10 +63,15 @@ ops![
     softmax_cross_entropy,
     multiclass_svm,
     conv2d,
+    im2col,
     max_pool2d,
+    avg_pool2d,
+    adaptive_avg_pool2d,
     spatial_batch_norm,
+    spatial_group_norm,
     affine_relu,
     affine_norm_relu,
     conv_relu,
     conv_relu_pool,
+    conv_norm_relu,
 ];

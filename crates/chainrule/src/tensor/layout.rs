@@ -62,9 +62,13 @@ impl Tensor {
             "only (N, C, H, W) has a channels-last order; the shape is {:?}",
             self.shape
         );
+        let [c, hw] = [self.shape[1], self.shape[2] * self.shape[3]];
+        if c <= 1 || hw <= 1 {
+            // One channel or one pixel: both orders are the same.
+            return Tensor { order, ..self.clone() };
+        }
         count_reordering();
         let mut to = Tensor::dirty(self.shape, self.dtype(), order);
-        let [c, hw] = [self.shape[1], self.shape[2] * self.shape[3]];
         // Per picture, either direction is the transposition of a matrix: (C, HW) to (HW, C) or back.
         let (rows, cols) = if order == Order::ChannelsLast { (c, hw) } else { (hw, c) };
         float!(self.dtype(), T => transpose_all(self.data::<T>(), to.data_mut::<T>(), rows, cols));

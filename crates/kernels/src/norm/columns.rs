@@ -210,6 +210,12 @@ fn strip_width(d: usize) -> usize {
     d.div_ceil(strips).next_multiple_of(8).max(8)
 }
 
+/// The strips that D columns fall into.
+pub(super) fn strips(d: usize) -> impl Iterator<Item = Range<usize>> {
+    let width = strip_width(d);
+    (0..d).step_by(width).map(move |from| from..d.min(from + width))
+}
+
 /// Runs `f` on every strip of columns, in parallel if the matrix is large.
 fn each_strip(n: usize, d: usize, f: impl Fn(Range<usize>) + Sync) {
     let width = strip_width(d);
@@ -222,13 +228,12 @@ fn each_block(n: usize, d: usize, f: impl Fn(&Range<usize>, &Range<usize>) + Syn
     let height = (8192 / d.max(1)).clamp(1, ROW_BLOCK);
     spread(n * d, n.div_ceil(height), |block| {
         let rows = block * height..n.min((block + 1) * height);
-        let width = strip_width(d);
-        (0..d).step_by(width).for_each(|from| f(&rows, &(from..d.min(from + width))));
+        strips(d).for_each(|cols| f(&rows, &cols));
     });
 }
 
 /// Sums over N rows of some columns: `f` gives those of one block of rows.
-fn sums_of_strip<T: Real, const K: usize>(
+pub(super) fn sums_of_strip<T: Real, const K: usize>(
     n: usize,
     mut sums: [&mut [T]; K],
     f: impl Fn(&Range<usize>, [&mut [T]; K]),
@@ -256,9 +261,7 @@ fn sums_by_blocks<T: Real, const K: usize>(
     let places = parts.each_mut().map(|p| Shared(p.make_mut().as_mut_ptr()));
     spread(n * d, blocks, |block| {
         let rows = block * ROW_BLOCK..n.min((block + 1) * ROW_BLOCK);
-        let width = strip_width(d);
-        for from in (0..d).step_by(width) {
-            let cols = from..d.min(from + width);
+        for cols in strips(d) {
             // SAFETY: each task has its own row of every buffer.
             let mut to =
                 places.map(|base| unsafe { ViewMut::new(base, d, &(block..block + 1), &cols) });

@@ -1,4 +1,4 @@
-//! Normalisation of a row-major matrix (N, D): its columns (batch norm) or its rows (layer norm).
+//! Normalisation of a row-major matrix (N, D): its columns (batch norm), its rows (layer norm), or blocks of both (group norm).
 //!
 //! What is summed in which order is fixed by the shape. Down a column: blocks of [`ROW_BLOCK`] rows, each summed in order, then
 //! the blocks in order. Along a row: 32 lanes, added pairwise. Statistics take two passes, the mean and then the squares of the
@@ -6,12 +6,14 @@
 
 mod columns;
 mod graph;
+mod groups;
 mod panel;
 mod rows;
 mod view;
 
 pub use columns::{Stats, batch_norm, batch_norm_backward, normalise};
 pub use graph::batch_norm_backward_graph;
+pub use groups::{GroupShape, group_norm, group_norm_backward};
 pub use rows::{layer_norm, layer_norm_backward};
 
 use crate::real::Real;

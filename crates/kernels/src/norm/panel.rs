@@ -59,6 +59,12 @@ impl<T: Real> Panel<T> {
         let products = dgamma.iter().zip(rstd);
         self.slope.iter_mut().zip(products).for_each(|(s, (g, r))| *s = *g * *r * share);
     }
+
+    /// Prepares for the gradient of x in group norm, given shift and slope.
+    pub fn for_group_gradient(&mut self, shift: &[T], slope: &[T]) {
+        self.shift[..shift.len()].copy_from_slice(shift);
+        self.slope[..slope.len()].copy_from_slice(slope);
+    }
 }
 
 crate::multiversion! {
@@ -166,6 +172,21 @@ crate::multiversion! {
                 row.for_each(|((dx, (x, dy)), (column, correction))| {
                     *dx = gradient(*x, *dy, column, correction);
                 });
+            }
+        }
+    }
+}
+
+crate::multiversion! {
+    /// `dx = scale * dy - shift - (x - mean) * slope`.
+    pub(super) fn group_rows<T: Real>(x: View<'_, T>, dy: View<'_, T>, panel: &Panel<T>, dx: &mut ViewMut<'_, T>) {
+        for i in 0..x.rows() {
+            let columns = panel.columns().zip(panel.corrections());
+            let row = dx.row(i).iter_mut().zip(x.row(i).iter().zip(dy.row(i))).zip(columns);
+            for ((dx, (x, dy)), (column, (shift, slope))) in row {
+                let (mean, scale, _) = column;
+                let dy = if panel.relu { through_relu(*x, *dy, column) } else { *dy };
+                *dx = (*x - mean).mul_add(-slope, scale * dy - shift);
             }
         }
     }

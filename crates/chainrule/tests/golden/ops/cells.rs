@@ -23,7 +23,7 @@ fn activations(x: &Tensor, w1: &Tensor, w2: &Tensor) -> Tensor {
 }
 
 /// Mean and standard deviation (of the whole, not of a sample) of each column.
-fn of_columns(x: &Tensor) -> (Out, Out) {
+pub fn of_columns(x: &Tensor) -> (Out, Out) {
     let (n, columns) = (x.shape()[0], x.shape()[1]);
     let (mut means, mut stds) = (Vec::new(), Vec::new());
     for j in 0..columns {
@@ -39,9 +39,9 @@ fn of_columns(x: &Tensor) -> (Out, Out) {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Affine {
-    gamma: Array,
-    beta: Array,
+pub struct Affine {
+    pub gamma: Array,
+    pub beta: Array,
 }
 
 /// Batch norm in training: the activations before, with scale 1 and shift 0, and with the given ones.

@@ -5,6 +5,7 @@ mod layers;
 mod metrics;
 mod net;
 mod optim;
+mod picture_cells;
 mod pictures;
 mod random;
 mod solver;
@@ -35,6 +36,9 @@ pub fn find(kind: &str) -> Option<Run> {
         "fn.dropout" => layers::dropout,
         "fn.conv" => pictures::conv,
         "fn.conv_relu" | "fn.conv_relu_pool" => pictures::conv_relu_pool,
+        "fn.conv_bn_relu" => pictures::conv_bn_relu,
+        "fn.spatial_groupnorm" => pictures::spatial_groupnorm,
+        "fn.im2col" => pictures::im2col,
         "fn.max_pool" => pictures::max_pool,
         "fn.max_pool_ties" => pictures::max_pool_ties,
         "fn.spatial_batchnorm" => pictures::spatial_batchnorm,
@@ -42,6 +46,9 @@ pub fn find(kind: &str) -> Option<Run> {
         "nb.batchnorm_train_stats" => cells::batchnorm_train,
         "nb.batchnorm_test_stats" => cells::batchnorm_test,
         "nb.layernorm_stats" => cells::layernorm,
+        "nb.spatial_batchnorm_stats" => picture_cells::spatial_batchnorm,
+        "nb.spatial_batchnorm_test_stats" => picture_cells::spatial_batchnorm_test,
+        "nb.groupnorm_stats" => picture_cells::groupnorm,
         "nb.dropout_stats" => cells::dropout_stats,
         "fn.numerical_gradient" => tools::numerical,
         "fn.rel_error" => tools::relative,
@@ -54,6 +61,9 @@ pub fn find(kind: &str) -> Option<Run> {
         "metrics.classes" => metrics::classes,
         "torch.linear" => torch::linear,
         "torch.conv2d" => torch_pictures::conv2d,
+        "torch.avg_pool2d" => torch_pictures::avg_pool2d,
+        "torch.adaptive_avg_pool2d" => torch_pictures::adaptive_avg_pool2d,
+        "torch.group_norm" => torch_pictures::group_norm,
         "torch.max_pool2d" => torch_pictures::max_pool2d,
         "torch.batch_norm2d" => torch_pictures::batch_norm2d,
         "torch.layer_norm" => torch::layer_norm,
@@ -86,18 +96,9 @@ fn array(tensor: &Tensor) -> Out {
 /// fails.
 pub const NOT_YET: &[&str] = &[
     // Convolution and what goes with it.
-    "fn.conv_bn_relu",
-    "fn.spatial_groupnorm",
-    "fn.im2col",
-    "nb.spatial_batchnorm_stats",
-    "nb.spatial_batchnorm_test_stats",
-    "nb.groupnorm_stats",
     "net.conv_cell",
     "solver.run/ThreeLayerConvNet",
     // The framework half.
-    "torch.avg_pool2d",
-    "torch.adaptive_avg_pool2d",
-    "torch.group_norm",
     "torch.cross_entropy/sum",
     "torch.cross_entropy/none",
     "torch.cross_entropy/weighted",

@@ -1,8 +1,11 @@
 //! The course's layers for pictures. Each case runs in both memory orders.
 
 use chainrule::ops::batch_norm::{BatchNormParams, RunningStats};
+use chainrule::ops::conv_norm_relu::{self, Norm};
 use chainrule::ops::conv2d::{self, Conv2dParams};
+use chainrule::ops::im2col::{self, Columns, Im2colParams};
 use chainrule::ops::max_pool2d::{self, MaxPool2dParams};
+use chainrule::ops::spatial_group_norm::{self, GroupNormParams};
 use chainrule::ops::{Mode, conv_relu, conv_relu_pool, spatial_batch_norm};
 use chainrule::tensor::{DType, Order, Tensor};
 use serde::Deserialize;
@@ -205,5 +208,80 @@ pub fn filters_demo(case: &Case) -> Result<Outputs, String> {
         let pictures: Vec<f64> = out.to_vec().chunks(h * w).flat_map(bytes).collect();
         let pictures = Array::new(&[n * f, h, w], pictures);
         outputs([("out", array(&out)), ("uint8_images", pictures.into())])
+    })
+}
+
+/// Convolution, batch norm in training, ReLU.
+pub fn conv_bn_relu(case: &Case) -> Result<Outputs, String> {
+    let args: Sandwich = case.args()?;
+    let conv = Conv2dParams::new(args.conv_stride, args.conv_pad);
+    let [x, w, b, dout] = tensors(&Inputs::of(case)?, ["x", "w", "b", "dout"])?;
+    let [gamma, beta] = tensors(&Inputs::of(case)?, ["gamma", "beta"])?;
+    in_both_orders(case, &x, |x| {
+        let mut running = RunningStats::zeros(gamma.len(), DType::F64);
+        let params = BatchNormParams::default();
+        let norm = Norm::Batch { gamma: &gamma, beta: &beta, params, running: &mut running };
+        let (out, cache) = conv_norm_relu::forward(x, &w, Some(&b), &conv, norm, None, Mode::Train);
+        let conv_norm_relu::Grads { dx, dw, db, dgamma, dbeta } =
+            conv_norm_relu::backward(&dout, &cache);
+        let mut got = conv_outputs(&out, &conv2d::Grads { dx, dw, db });
+        got.insert("dgamma".into(), array(&dgamma));
+        got.insert("dbeta".into(), array(&dbeta));
+        got
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Groups {
+    #[serde(rename = "G")]
+    groups: usize,
+}
+
+pub fn spatial_groupnorm(case: &Case) -> Result<Outputs, String> {
+    let params = GroupNormParams::new(case.args::<Groups>()?.groups);
+    let [x, gamma, beta, dout] = tensors(&Inputs::of(case)?, ["x", "gamma", "beta", "dout"])?;
+    in_both_orders(case, &x, |x| {
+        let (out, cache) = spatial_group_norm::forward(x, &gamma, &beta, &params);
+        let grads = spatial_group_norm::backward(&dout, &cache);
+        outputs([
+            ("out", array(&out)),
+            ("dx", array(&grads.dx)),
+            ("dgamma", array(&grads.dgamma)),
+            ("dbeta", array(&grads.dbeta)),
+        ])
+    })
+}
+
+/// Both orders of the columns, and the way back from either.
+pub fn im2col(case: &Case) -> Result<Outputs, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Args {
+        field_height: usize,
+        field_width: usize,
+        pad: usize,
+        stride: usize,
+    }
+    let args: Args = case.args()?;
+    let x = tensor(Inputs::of(case)?.get("x")?);
+    let params = Im2colParams {
+        kernel: [args.field_height, args.field_width],
+        ..Im2colParams::new(1, args.stride, args.pad)
+    };
+    let together = Im2colParams { columns: Columns::PicturesTogether, ..params };
+    let shape = x.shape()[..].try_into().map_err(|_| "x must have four axes")?;
+    let back = |params: &Im2colParams, x: &Tensor| {
+        let (cols, _) = im2col::forward(x, params);
+        let back = array(&im2col::col2im(&cols, shape, params));
+        (array(&cols), back)
+    };
+    in_both_orders(case, &x, |x| {
+        let ((yxn, _), (nyx, sums)) = (back(&together, x), back(&params, x));
+        outputs([("cols_yxn", yxn), ("cols_nyx", nyx), ("col2im_of_cols", sums)])
+    })?;
+    in_both_orders(case, &x, |x| {
+        let ((yxn, sums), (nyx, _)) = (back(&together, x), back(&params, x));
+        outputs([("cols_yxn", yxn), ("cols_nyx", nyx), ("col2im_of_cols", sums)])
     })
 }

@@ -1,8 +1,10 @@
 //! Layers for pictures as PyTorch defines them. Gradients are called d<input>. Each case runs in both memory orders.
 
+use chainrule::ops::avg_pool2d::{self, AvgPool2dParams};
 use chainrule::ops::conv2d::{self, Conv2dParams};
 use chainrule::ops::max_pool2d::{self, MaxPool2dParams};
-use chainrule::ops::spatial_batch_norm;
+use chainrule::ops::spatial_group_norm::{self, GroupNormParams};
+use chainrule::ops::{adaptive_avg_pool2d, spatial_batch_norm};
 use chainrule::tensor::Order;
 use serde::Deserialize;
 
@@ -71,4 +73,59 @@ pub fn batch_norm2d(case: &Case) -> Result<Outputs, String> {
         return Err("the memory order changes the result".into());
     }
     Ok(last)
+}
+
+pub fn avg_pool2d(case: &Case) -> Result<Outputs, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Args {
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        count_include_pad: bool,
+    }
+    let Args { kernel, stride, padding, count_include_pad } = case.args()?;
+    let params = AvgPool2dParams { kernel, stride, pad: padding, count_include_pad };
+    let [x, dout] = tensors(&Inputs::of(case)?, ["x", "dout"])?;
+    in_both_orders(case, &x, |x| {
+        let (out, cache) = avg_pool2d::forward(x, &params);
+        outputs([("out", array(&out)), ("dx", array(&avg_pool2d::backward(&dout, &cache)))])
+    })
+}
+
+pub fn adaptive_avg_pool2d(case: &Case) -> Result<Outputs, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Args {
+        output: [usize; 2],
+    }
+    let Args { output } = case.args()?;
+    let [x, dout] = tensors(&Inputs::of(case)?, ["x", "dout"])?;
+    in_both_orders(case, &x, |x| {
+        let (out, cache) = adaptive_avg_pool2d::forward(x, output);
+        let dx = adaptive_avg_pool2d::backward(&dout, &cache);
+        outputs([("out", array(&out)), ("dx", array(&dx))])
+    })
+}
+
+pub fn group_norm(case: &Case) -> Result<Outputs, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Args {
+        groups: usize,
+        eps: f64,
+    }
+    let Args { groups, eps } = case.args()?;
+    let params = GroupNormParams { groups, eps };
+    let [x, weight, bias, dout] = tensors(&Inputs::of(case)?, ["x", "weight", "bias", "dout"])?;
+    in_both_orders(case, &x, |x| {
+        let (out, cache) = spatial_group_norm::forward(x, &weight, &bias, &params);
+        let grads = spatial_group_norm::backward(&dout, &cache);
+        outputs([
+            ("out", array(&out)),
+            ("dx", array(&grads.dx)),
+            ("dweight", array(&grads.dgamma)),
+            ("dbias", array(&grads.dbeta)),
+        ])
+    })
 }
