@@ -56,15 +56,43 @@ fn odd_shapes_agree_with_the_naive_twin() {
 }
 
 #[test]
+fn every_width_and_height_of_a_tile_agrees_with_the_naive_twin() {
+    for m in 1..=17 {
+        for n in 1..=58 {
+            agree::<f32>(m, n, 9, (false, m % 2 == 0), 0);
+            agree::<f64>(m, n, 7, (m % 2 == 0, false), 0);
+        }
+    }
+}
+
+#[test]
+fn any_strides_will_do() {
+    let (m, n, k) = (33, 41, 50);
+    let (a, b) = (numbers::<f32>(2 * m * k, 1), numbers::<f32>(3 * k * n, 2));
+    let a = Mat { data: &a, rows: m, cols: k, row: 2 * k, col: 2 };
+    let b = Mat { data: &b, rows: k, cols: n, row: 3, col: 3 * k };
+    let mut want = vec![0.0; m * n];
+    naive::gemm(a, b, &mut want, Epilogue::None);
+    for level in Level::available() {
+        let mut got = vec![f32::NAN; m * n];
+        with_level(level, || gemm(a, b, &mut got, Epilogue::None));
+        assert!(got == want, "{}", level.name());
+    }
+}
+
+#[test]
 fn every_strategy_agrees_with_the_naive_twin() {
     for transposed in [(false, false), (true, false), (false, true), (true, true)] {
-        agree::<f32>(50, 100, 1500, transposed, 2);
-        agree::<f32>(20, 600, 300, transposed, 1);
+        agree::<f32>(50, 100, 1600, transposed, 2);
+        agree::<f32>(20, 600, 500, transposed, 1);
+        agree::<f32>(260, 400, 20, transposed, 1);
         agree::<f32>(700, 40, 70, transposed, 0);
-        agree::<f64>(50, 30, 1100, transposed, 1);
+        agree::<f64>(50, 30, 1200, transposed, 1);
         agree::<f64>(20, 520, 30, transposed, 2);
-        agree::<f64>(130, 20, 300, transposed, 0);
+        agree::<f64>(300, 20, 450, transposed, 0);
     }
+    // A packed, B too, in two chunks.
+    agree::<f32>(257, 384, 386, (false, true), 2);
 }
 
 #[test]

@@ -1,21 +1,21 @@
-//! Copies of parts of A and B in the order in which the tiles read them.
+//! Copies of parts of A and B, for operands that the tiles cannot read well where they lie.
 
 use super::{Kernels, Mat};
 use crate::real::Real;
+use crate::threads::Shared;
 use std::ops::Range;
 
 /// Room for `k` rows of `n` columns of B in panels.
 pub(super) fn b_len<T>(kernels: &Kernels<T>, k: usize, n: usize) -> usize {
-    k * n.next_multiple_of(kernels.narrow)
+    k * n.next_multiple_of(kernels.unit)
 }
 
-/// Room for `m` rows of A in strips of `tile` rows.
-pub(super) fn a_len(tile: usize, m: usize, k: usize) -> usize {
-    m.next_multiple_of(tile) * k
-}
-
-/// B's rows `k` and columns `columns` as panels: for each k, `wide` numbers side by side. The last panel may be narrower, and
-/// is filled up with zeroes.
+/// B's rows `k` and columns `columns` as panels, one after the other: for each k, a panel's numbers side by side. The last panel
+/// is filled up with zeroes to a whole number of units. The panel that begins at column `columns.start + j` begins at
+/// `to[j * k.len()]`.
+///
+/// # Panics
+/// If `to` is shorter than [`b_len`] says.
 pub(super) fn pack_b<T: Real>(
     kernels: &Kernels<T>,
     b: &Mat<T>,
@@ -23,81 +23,84 @@ pub(super) fn pack_b<T: Real>(
     columns: Range<usize>,
     to: &mut [T],
 ) {
-    let mut rest = to;
-    for j in columns.clone().step_by(kernels.wide) {
-        let left = columns.end - j;
-        let width = kernels.wide.min(left.next_multiple_of(kernels.narrow));
-        let (panel, after) = rest.split_at_mut(width * k.len());
-        rest = after;
-        let from = &b.data[(k.start * b.row + j * b.col).min(b.data.len())..];
-        if b.col == 1 {
-            pack_rows(from, b.row, width.min(left), width, panel);
-        } else {
-            pack_columns(from, b.row, b.col, width.min(left), width, panel);
-        }
-    }
+    let (panels, _) = kernels.cut(columns.len());
+    assert!(to.len() >= b_len(kernels, k.len(), columns.len()), "room for a part of B");
+    // SAFETY: there is room for all panels.
+    unsafe { pack_panels(kernels, b, k, columns, 0..panels, Shared(to.as_mut_ptr())) };
 }
 
-/// A's rows `rows` as strips of `tile` rows: for each k, `tile` numbers side by side, filled up with zeroes.
-pub(super) fn pack_a<T: Real>(
-    tile: usize,
-    a: &Mat<T>,
-    rows: Range<usize>,
+/// Some of the panels that [`pack_b`] makes.
+///
+/// # Safety
+/// `to` must have room for all panels, and no other task may touch these.
+pub(super) unsafe fn pack_panels<T: Real>(
+    kernels: &Kernels<T>,
+    b: &Mat<T>,
     k: Range<usize>,
-    to: &mut [T],
+    columns: Range<usize>,
+    panels: Range<usize>,
+    to: Shared<T>,
 ) {
-    for (strip, i) in to.chunks_exact_mut((tile * k.len()).max(1)).zip(rows.clone().step_by(tile)) {
-        let valid = tile.min(rows.end - i);
-        let from = &a.data[(i * a.row + k.start * a.col).min(a.data.len())..];
-        if a.row == 1 {
-            pack_rows(from, a.col, valid, tile, strip);
-        } else {
-            pack_columns(from, a.col, a.row, valid, tile, strip);
+    let (_, start) = kernels.cut(columns.len());
+    for panel in panels {
+        let (first, end) = (start(panel), start(panel + 1));
+        let width = kernels.panel(end - first).width;
+        // SAFETY: the panel lies between those before and after it; the caller's promise.
+        let to = unsafe { std::slice::from_raw_parts_mut(to.at(first * k.len()), width * k.len()) };
+        copy(&b.part(k.clone(), columns.start + first..columns.start + end), width, to);
+    }
+}
+
+/// A's rows `rows` by columns: for each k, the rows' numbers side by side.
+pub(super) fn pack_a<T: Real>(a: &Mat<T>, rows: Range<usize>, k: Range<usize>, to: &mut [T]) {
+    let to = &mut to[..rows.len() * k.len()];
+    copy(&a.part(rows.clone(), k).t(), rows.len(), to);
+}
+
+/// Copies a matrix into rows of `width`, filled up with zeroes.
+fn copy<T: Real>(from: &Mat<T>, width: usize, to: &mut [T]) {
+    if width > from.cols {
+        to.chunks_exact_mut(width).for_each(|row| row[from.cols..].fill(T::ZERO));
+    }
+    if from.col == 1 {
+        copy_rows(*from, width, to);
+    } else {
+        copy_columns(*from, width, to);
+    }
+}
+
+crate::multiversion! {
+    fn copy_rows<T: Real>(from: Mat<'_, T>, width: usize, to: &mut [T]) {
+        for (i, to) in to.chunks_exact_mut(width).enumerate() {
+            to[..from.cols].copy_from_slice(&from.data[i * from.row..][..from.cols]);
         }
     }
 }
 
-/// Copies `valid` numbers from each row of stride `row`, and zeroes up to `width`.
-fn pack_rows<T: Real>(from: &[T], row: usize, valid: usize, width: usize, to: &mut [T]) {
-    match (valid == width, width) {
-        (true, 6) => copy_rows::<T, 6>(from, row, to),
-        (true, 8) => copy_rows::<T, 8>(from, row, to),
-        (true, 12) => copy_rows::<T, 12>(from, row, to),
-        (true, 16) => copy_rows::<T, 16>(from, row, to),
-        (true, 32) => copy_rows::<T, 32>(from, row, to),
-        _ => {
-            for (k, out) in to.chunks_exact_mut(width).enumerate() {
-                out[..valid].copy_from_slice(&from[k * row..][..valid]);
-                out[valid..].fill(T::ZERO);
+/// The side of the squares in which a transposing copy goes.
+const SIDE: usize = 8;
+
+crate::multiversion! {
+    /// From a matrix whose columns are contiguous, or that has any strides.
+    fn copy_columns<T: Real>(from: Mat<'_, T>, width: usize, to: &mut [T]) {
+        let whole = |n: usize| n / SIDE * SIDE;
+        let (rows, cols) = if from.row == 1 { (whole(from.rows), whole(from.cols)) } else { (0, 0) };
+        for i in (0..rows).step_by(SIDE) {
+            for j in (0..cols).step_by(SIDE) {
+                let columns: [&[T]; SIDE] =
+                    std::array::from_fn(|c| &from.data[i + (j + c) * from.col..][..SIDE]);
+                for r in 0..SIDE {
+                    let to = &mut to[(i + r) * width + j..][..SIDE];
+                    to.iter_mut().zip(columns).for_each(|(to, column)| *to = column[r]);
+                }
             }
         }
-    }
-}
-
-fn copy_rows<T: Real, const W: usize>(from: &[T], row: usize, to: &mut [T]) {
-    let (out, _) = to.as_chunks_mut::<W>();
-    for (k, out) in out.iter_mut().enumerate() {
-        out.copy_from_slice(&from[k * row..][..W]);
-    }
-}
-
-/// The same from a matrix whose columns are contiguous (or that has any strides): a transposing copy, 8 k's at a time.
-fn pack_columns<T: Real>(
-    from: &[T],
-    row: usize,
-    col: usize,
-    valid: usize,
-    width: usize,
-    to: &mut [T],
-) {
-    for (block, out) in to.chunks_mut(width * 8).enumerate() {
-        let k = block * 8;
-        for j in 0..valid {
-            let column = &from[j * col + k * row..];
-            out[j..].iter_mut().step_by(width).enumerate().for_each(|(i, o)| *o = column[i * row]);
-        }
-        for j in valid..width {
-            out[j..].iter_mut().step_by(width).for_each(|o| *o = T::ZERO);
+        // What the squares leave: the last columns of their rows, and the last rows.
+        for i in 0..from.rows {
+            let first = if i < rows { cols } else { 0 };
+            for j in first..from.cols {
+                to[i * width + j] = from.data[i * from.row + j * from.col];
+            }
         }
     }
 }

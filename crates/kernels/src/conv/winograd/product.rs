@@ -47,17 +47,19 @@ impl Product {
                         row: self.row,
                         step: self.step,
                         b: self.b.add(first * self.panel),
-                        width,
+                        b_step: width,
+                        columns: wide,
                         out: self.out.add(i * self.out_row + first),
                         out_row: self.out_row,
                         add: self.add,
                     };
                     if width == wide {
-                        tile::<f32, V, R, C>(t, 0.0);
+                        tile::<f32, [V; C], R, true>(&t, 0.0);
                         continue;
                     }
                     for j in (0..width).step_by(V::LANES) {
-                        tile::<f32, V, R, 1>(Tile { b: t.b.add(j), out: t.out.add(j), ..t }, 0.0);
+                        let (b, out) = (t.b.add(j), t.out.add(j));
+                        tile::<f32, V, R, true>(&Tile { b, columns: V::LANES, out, ..t }, 0.0);
                     }
                 }
             }
