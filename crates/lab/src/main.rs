@@ -1,6 +1,8 @@
 //! The `chainrule` program: train, check, measure and look.
 
+mod board;
 mod commands;
+mod gather;
 mod machine;
 mod model;
 mod pictures;
@@ -9,9 +11,13 @@ mod results;
 mod run;
 mod settings;
 mod show;
+mod stored;
+mod watch;
 
 use clap::{Parser, Subcommand};
-use commands::{bench, gradcheck, home, summary, train};
+use commands::{
+    bench, compare, eval, gradcheck, home, report as report_again, runs, summary, train,
+};
 use std::process::ExitCode;
 
 /// Train neural networks you can see through.
@@ -26,6 +32,14 @@ struct Cli {
 enum Command {
     /// Train a network and leave a run directory with a report
     Train(Box<train::TrainArgs>),
+    /// Measure the model of a run: accuracy, precision, recall, F1, confusion matrix
+    Eval(eval::EvalArgs),
+    /// List runs with their best, the best first
+    Runs(runs::RunsArgs),
+    /// Compare runs: their best, the settings that differ, a page with their curves
+    Compare(compare::CompareArgs),
+    /// Make the report of a run again
+    Report(report_again::ReportArgs),
     /// Check hand-derived gradients against numerical ones
     Gradcheck(gradcheck::GradcheckArgs),
     /// Show a model's layers, output shapes, parameters, multiply-adds and memory
@@ -39,6 +53,10 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => home::run(),
         Some(Command::Train(args)) => train::run(*args),
+        Some(Command::Eval(args)) => eval::run(&args),
+        Some(Command::Runs(args)) => runs::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Report(args)) => report_again::run(&args),
         Some(Command::Gradcheck(args)) => gradcheck::run(&args),
         Some(Command::Summary(args)) => summary::run(*args),
         Some(Command::Bench(args)) => bench::run(&args),

@@ -18,7 +18,6 @@ pub fn build(plan: &Plan, shape: &[usize], classes: usize) -> Result<Box<dyn Mod
 }
 
 /// A model as a run left it, with all that is needed to use it.
-#[allow(dead_code)]
 pub struct Trained {
     /// The settings of the run.
     pub plan: Plan,
@@ -32,7 +31,6 @@ pub struct Trained {
 ///
 /// # Errors
 /// If one of the files is missing or damaged, or they do not belong together.
-#[allow(dead_code)]
 pub fn rebuild(run: &Path) -> Result<Trained> {
     let plan = Settings::default().complete(Some(&run.join("config.toml")))?;
     let about = About::read(run)?;

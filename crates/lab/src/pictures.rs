@@ -1,5 +1,6 @@
 //! The pictures that a plan names, and how a run remembers what it needs of them.
 
+use crate::model::Trained;
 use crate::settings::Plan;
 use anyhow::{Context, Result};
 use chainrule::Error;
@@ -45,6 +46,40 @@ pub fn load(plan: &Plan) -> Result<Splits> {
             format!("there are only {n} training pictures"),
         )
         .into());
+    }
+    Ok(splits)
+}
+
+/// The pictures of a run, or those at `data`, once it is certain that its model can be shown them.
+///
+/// # Errors
+/// If they cannot be read, or have another shape or other classes than those the run was trained on.
+pub fn fitting(trained: &Trained, data: Option<&Path>) -> Result<Splits> {
+    let mut plan = trained.plan.clone();
+    if let Some(data) = data {
+        // All that there is, whatever the run was trained on.
+        (plan.data, plan.num_train, plan.batch) = (data.to_path_buf(), 0, 1);
+    }
+    let splits = load(&plan)?;
+    let (shape, classes) = (splits.train.shape(), splits.train.classes());
+    let refuse = |found: String, want: String| Err(Error::value(&splits.name, found, want).into());
+    let About { shape: want_shape, classes: want_classes, .. } = &trained.about;
+    if shape != want_shape {
+        let text = |[c, h, w]: &[usize; 3]| format!("{c} x {h} x {w}");
+        return refuse(
+            format!("pictures of {}", text(shape)),
+            format!("the run was trained on pictures of {}", text(want_shape)),
+        );
+    }
+    if classes != want_classes {
+        let some = |names: &[String]| match names.len() {
+            0..=10 => names.join(", "),
+            n => format!("{} and {} more", names[..9].join(", "), n - 9),
+        };
+        return refuse(
+            format!("the classes {}", some(classes)),
+            format!("the run was trained on {}", some(want_classes)),
+        );
     }
     Ok(splits)
 }

@@ -14,10 +14,6 @@ pub struct Run {
     /// Where it is.
     pub directory: PathBuf,
     metrics: BufWriter<File>,
-    /// What the report will show.
-    pub steps: Vec<StepEvent>,
-    /// As above.
-    pub checks: Vec<CheckEvent>,
 }
 
 impl Run {
@@ -36,13 +32,7 @@ impl Run {
         chainrule::train::write_atomically(&directory.join("config.toml"), config.as_bytes())?;
         let path = directory.join("metrics.jsonl");
         let metrics = BufWriter::new(File::create(&path).map_err(Error::io("create", &path))?);
-        Ok(Run { directory, metrics, steps: Vec::new(), checks: Vec::new() })
-    }
-
-    /// The name of the run: its directory's.
-    pub fn name(&self) -> String {
-        let full = fs::canonicalize(&self.directory).unwrap_or_else(|_| self.directory.clone());
-        full.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+        Ok(Run { directory, metrics })
     }
 
     /// Writes out what is buffered.
@@ -61,14 +51,12 @@ impl Run {
 
 impl Observer for Run {
     fn step(&mut self, e: &StepEvent) -> chainrule::Result<()> {
-        self.steps.push(*e);
         self.write(
             &json!({"step": e.step, "epoch": e.epoch, "loss": e.loss, "lr": e.learning_rate}),
         )
     }
 
     fn check(&mut self, e: &CheckEvent) -> chainrule::Result<()> {
-        self.checks.push(*e);
         let CheckEvent { step, epoch, train_accuracy, val_accuracy, best, .. } = e;
         self.write(&json!({"step": step, "epoch": epoch, "train_acc": train_accuracy, "val_acc": val_accuracy, "best": best}))?;
         self.flush()

@@ -87,10 +87,16 @@ settings! {
     test_all: bool = false;
     /// The run directory; without it runs/NAME-NNNN
     out: PathBuf = PathBuf::new();
-    /// Print the course's lines instead of a progress bar
+    /// Print the course's lines instead of a progress bar or plain lines
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     verbose: bool = false;
-    /// Steps between two printed losses
+    /// Print nothing but errors
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    quiet: bool = false;
+    /// Write event files for TensorBoard into the run directory
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    tensorboard: bool = false;
+    /// Steps between two printed losses of --verbose
     print_every: usize = 10;
     /// End with one line of JSON on standard output, and print nothing else there
     #[arg(num_args = 0..=1, default_missing_value = "true")]

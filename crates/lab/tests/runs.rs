@@ -75,18 +75,23 @@ fn the_written_configuration_makes_the_same_run_again() {
 }
 
 #[test]
-fn off_a_terminal_the_courses_lines_are_printed_and_no_carriage_return() {
+fn off_a_terminal_plain_lines_are_printed_and_with_verbose_the_courses() {
     let dir = tempfile::tempdir().unwrap();
     let output = chainrule(dir.path(), &SMALL);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("(Iteration 1 / 12) loss: "), "{text}");
+    let last = text.lines().rev().nth(2).unwrap_or_default();
+    assert!(last.starts_with("step 12/12  epoch 2/2  loss ") && last.contains("  val "), "{text}");
+    assert!(last.contains(" img/s  ") && last.ends_with(" left"), "{text}");
+    let verbose = chainrule(dir.path(), &[&SMALL[..], &["--verbose"]].concat());
+    let course = String::from_utf8(verbose.stdout).unwrap();
+    assert!(course.starts_with("(Iteration 1 / 12) loss: "), "{course}");
     assert!(
-        text.contains("\n(Epoch 0 / 2) train acc: ")
-            && text.contains("\n(Epoch 2 / 2) train acc: "),
-        "{text}"
+        course.contains("\n(Epoch 0 / 2) train acc: ")
+            && course.contains("\n(Epoch 2 / 2) train acc: "),
+        "{course}"
     );
-    assert!(text.contains("(Iteration 11 / 12) loss: ") && text.contains("; val_acc: "), "{text}");
-    let all = [text.as_bytes(), &output.stderr].concat();
+    assert!(course.contains("(Iteration 11 / 12) loss: ") && course.contains("; val_acc: "));
+    let all = [text.as_bytes(), course.as_bytes(), &output.stderr, &verbose.stderr].concat();
     assert!(!all.contains(&b'\r') && !all.contains(&0x1b), "plain text off a terminal");
 }
 

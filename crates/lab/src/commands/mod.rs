@@ -1,7 +1,11 @@
 //! The commands, one file each.
 
 pub mod bench;
+pub mod compare;
+pub mod eval;
 pub mod gradcheck;
 pub mod home;
+pub mod report;
+pub mod runs;
 pub mod summary;
 pub mod train;

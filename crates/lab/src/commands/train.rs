@@ -1,16 +1,17 @@
 //! `chainrule train`: from settings to a run directory.
 
+use crate::board::Board;
+use crate::model::Trained;
 use crate::pictures::{self, About};
 use crate::run::Run;
 use crate::settings::{Plan, Settings};
-use crate::{model, results, show};
+use crate::watch::Watch;
+use crate::{model, results};
 use anyhow::Result;
 use chainrule::data::{Augment, Augmented};
 use chainrule::optim::{self, Schedule};
 use chainrule::rng::Rng;
-use chainrule::train::{
-    CheckEvent, CourseLog, Observer, Quiet, Sampling, Solver, SolverOptions, StepEvent,
-};
+use chainrule::train::{Sampling, Solver, SolverOptions};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,7 +47,11 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         let train = Augmented::new(train, about.normalization.clone(), augment, plan.seed);
         let val = about.seen(&splits.val);
         let mut solver = Solver::new(&mut *model, rule, &train, &val, options);
-        let mut watch = Watch::new(&plan, solver.steps(), &mut run);
+        let board = match plan.tensorboard {
+            true => Some(Board::create(&run.directory, 0, &splits.train)?),
+            false => None,
+        };
+        let mut watch = Watch::new(&plan, solver.steps(), &mut run, board);
         let mut rng = Rng::new(plan.seed);
         let result = solver.train(&mut rng, &mut watch);
         watch.finish();
@@ -54,8 +59,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     };
     run.flush()?;
     let seconds = started.elapsed().as_secs_f64();
-    let result = results::finish(&plan, &splits, &about, &*model, &run, &history, seconds)?;
-    results::announce(&plan, &run, &history, &result, seconds);
+    let trained = Trained { plan, about, model };
+    let outcome = results::finish(&trained, &splits, &run, &history, seconds)?;
+    results::announce(&trained, &run, &outcome);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -74,62 +80,4 @@ fn solver_options(plan: &Plan) -> Result<SolverOptions> {
         best_includes_buffers: plan.best_includes_buffers,
         ..SolverOptions::default()
     })
-}
-
-/// Shows the training and records it.
-struct Watch<'a> {
-    run: &'a mut Run,
-    face: Face,
-}
-
-enum Face {
-    Bar(show::Bar),
-    Lines(CourseLog<Box<dyn std::io::Write>>),
-    Nothing(Quiet),
-}
-
-impl<'a> Watch<'a> {
-    fn new(plan: &Plan, steps: usize, run: &'a mut Run) -> Watch<'a> {
-        let face = if plan.json && !plan.verbose {
-            if show::Bar::possible() {
-                Face::Bar(show::Bar::new(steps))
-            } else {
-                Face::Nothing(Quiet)
-            }
-        } else if plan.verbose || !show::Bar::possible() {
-            // With --json, standard output is for the one line at the end.
-            let out: Box<dyn std::io::Write> =
-                if plan.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-            Face::Lines(CourseLog { out, every: plan.print_every })
-        } else {
-            Face::Bar(show::Bar::new(steps))
-        };
-        Watch { run, face }
-    }
-
-    fn face(&mut self) -> &mut dyn Observer {
-        match &mut self.face {
-            Face::Bar(bar) => bar,
-            Face::Lines(lines) => lines,
-            Face::Nothing(quiet) => quiet,
-        }
-    }
-
-    fn finish(&self) {
-        if let Face::Bar(bar) = &self.face {
-            bar.finish();
-        }
-    }
-}
-
-impl Observer for Watch<'_> {
-    fn step(&mut self, e: &StepEvent) -> chainrule::Result<()> {
-        self.face().step(e)?;
-        self.run.step(e)
-    }
-
-    fn check(&mut self, e: &CheckEvent) -> chainrule::Result<()> {
-        self.face().check(e)?;
-        self.run.check(e)
-    }
 }

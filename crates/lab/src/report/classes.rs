@@ -7,6 +7,7 @@ use image::ExtendedColorType;
 use super::html::escape;
 use super::picture::data_uri;
 use super::scale::{Format, count, measured};
+use chainrule::train::{self, ClassScore};
 
 /// Above this many classes the matrix is a picture: numbers would no longer be readable.
 const MOST_NUMBERED: usize = 20;
@@ -163,27 +164,53 @@ impl<'a> Confusion<'a> {
         html + "</ol>\n"
     }
 
-    /// A bar for every class that occurs, the best first, with a line at the accuracy over all classes.
+    /// Every class that occurs, the best recognised first: with its recall as a bar, precision and F1, or where classes are
+    /// many with its recall alone. A line in the bars is at the accuracy over all classes.
     pub fn bars_html(&self) -> String {
         let mut order: Vec<usize> = (0..self.size()).filter(|k| self.row_total(*k) > 0).collect();
         order.sort_by(|a, b| self.share(*b, *b).total_cmp(&self.share(*a, *a)));
-        let all = 100.0 * self.accuracy();
-        let many = if self.is_large() { " many" } else { "" };
-        let mut html = format!("<ul class=\"bars{many}\" style=\"--all:{all:.2}%\">\n");
-        for k in order {
-            let share = self.share(k, k);
+        let all = format!("style=\"--all:{:.2}%\"", 100.0 * self.accuracy());
+        if self.is_large() {
+            let rows: String = order.into_iter().map(|k| self.bar(k)).collect();
+            return format!("<ul class=\"bars\" {all}>\n{rows}</ul>\n");
+        }
+        let counts = (0..self.size()).map(|r| (0..self.size()).map(|c| self.at(r, c)).collect());
+        let scores = train::Confusion { counts: counts.collect() }.scores();
+        let mut html = format!(
+            "<table class=\"scores\" {all}><thead><tr><th scope=\"col\">class</th><td></td><th scope=\"col\">recall</th>\
+             <th scope=\"col\">precision</th><th scope=\"col\">F1</th></tr></thead>\n<tbody>\n"
+        );
+        let mut row = |name: &str, bar: &str, s: &ClassScore| {
+            let [recall, precision, f1] =
+                [s.recall, s.precision, s.f1].map(|v| measured(v, Format::Percent));
             let _ = writeln!(
                 html,
-                "<li><span class=\"name\">{}</span><span class=\"track\" aria-hidden=\"true\">\
-                 <i style=\"width:{:.2}%\"></i></span><b>{}</b><span class=\"of\">{} of {}</span></li>",
-                escape(&self.names[k]),
-                100.0 * share,
-                measured(share, Format::Percent),
-                count(self.at(k, k) as f64),
-                count(self.row_total(k) as f64),
+                "<tr><th scope=\"row\">{name}</th><td class=\"bar\">{bar}</td><td><b>{recall}</b></td>\
+                 <td>{precision}</td><td>{f1}</td></tr>"
             );
+        };
+        for k in order {
+            row(&escape(&self.names[k]), &self.track(k), &scores.classes[k]);
         }
-        html + "</ul>\n"
+        row("mean", "", &scores.macro_average);
+        html + "</tbody></table>\n"
+    }
+
+    /// The recall of a class as a bar.
+    fn track(&self, k: usize) -> String {
+        let width = 100.0 * self.share(k, k);
+        format!(
+            "<span class=\"track\" aria-hidden=\"true\"><i style=\"width:{width:.2}%\"></i></span>"
+        )
+    }
+
+    fn bar(&self, k: usize) -> String {
+        format!(
+            "<li><span class=\"name\">{}</span>{}<b>{}</b></li>\n",
+            escape(&self.names[k]),
+            self.track(k),
+            measured(self.share(k, k), Format::Percent),
+        )
     }
 }
 
@@ -215,7 +242,7 @@ mod tests {
         let bars = confusion.bars_html();
         let place = |name: &str| bars.find(&format!(">{name}<")).expect("a bar");
         assert!(place("c1") < place("c0") && place("c0") < place("c2"));
-        assert!(bars.contains("<b>80.0%</b>"));
+        assert!(bars.contains("<b>80.0%</b></td><td>57.1%</td><td>66.7%</td>"), "{bars}");
     }
 
     #[test]
@@ -225,7 +252,11 @@ mod tests {
         let rows = vec![vec![1], vec![0, 2, 3]];
         let confusion = Confusion::new(&rows, &names(1)).expect("6 pictures");
         assert!(confusion.matrix_html().contains("class 2"));
-        assert_eq!(confusion.bars_html().matches("<li>").count(), 2);
+        assert_eq!(
+            confusion.bars_html().matches("<th scope=\"row\">").count(),
+            3,
+            "two classes and the mean"
+        );
     }
 
     #[test]

@@ -5,13 +5,16 @@
 
 mod chart;
 mod classes;
+mod compare;
 mod curve;
 pub mod html;
 pub mod picture;
 mod scale;
+mod seen;
 #[cfg(test)]
 mod tests;
 
+pub use compare::{Compared, Comparison, MOST_RUNS};
 use serde::{Deserialize, Serialize};
 
 use chart::{LineChart, Look, Marker, Series};
@@ -43,6 +46,10 @@ pub struct Report {
     pub confusion: Vec<Vec<u64>>,
     /// The split those pictures come from, such as "validation".
     pub confusion_split: String,
+    /// The pictures of that split that are predicted wrong with the highest loss, the worst first.
+    pub worst: Vec<Shown>,
+    /// Some pictures of that split, whatever became of them.
+    pub sample: Vec<Shown>,
     /// The weights of the first layer as a picture.
     pub weights: Option<WeightGrid>,
     /// The configuration as (key, value).
@@ -62,6 +69,27 @@ pub struct EpochPoint {
     pub train: f64,
     /// The accuracy on the validation pictures.
     pub val: f64,
+}
+
+/// A picture with the classes that a network gives it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+    /// Red, green and blue of each pixel, row by row.
+    pub rgb: Vec<u8>,
+    /// Its number in its split.
+    pub number: usize,
+    /// The true class.
+    pub truth: String,
+    /// The probability that the network gives the true class.
+    pub share: f64,
+    /// The likeliest classes with their probabilities, the likeliest first.
+    pub guesses: Vec<(String, f64)>,
+    /// Its loss.
+    pub loss: f64,
 }
 
 /// A picture of weights, usually a grid of tiles, one for each unit.
@@ -87,6 +115,8 @@ impl Report {
         let sections = [
             self.progress_cards(),
             self.class_cards(),
+            self.worst_card(),
+            self.sample_card(),
             self.weights_and_beside(),
             facts_card("config wide", "Configuration", &self.config),
         ];
@@ -235,26 +265,56 @@ impl Report {
         let Some(confusion) = Confusion::new(&self.confusion, &self.classes) else {
             return String::new();
         };
-        let split = if self.confusion_split.is_empty() {
-            String::new()
-        } else {
-            format!("{} ", self.confusion_split)
-        };
+        let split = self.of_split();
         let matrix = format!(
             "Each row holds the {split}pictures of one class, each column what the network took them for."
         );
         let bars = format!(
-            "The part of each class's {split}pictures that was recognised. The line is at {}, the accuracy over all.",
+            "Recall is the part of a class's {split}pictures that was recognised (the line is at {}, the accuracy over all), precision \
+             the part of what was taken for it that is it.",
             measured(confusion.accuracy(), Format::Percent)
         );
         let (mistakes, bars_html) = (confusion.mistakes_html(), confusion.bars_html());
-        let matrix = card("most", "Confusion matrix", &matrix, &confusion.matrix_html());
         if confusion.is_large() {
+            let matrix = card("most", "Confusion matrix", &matrix, &confusion.matrix_html());
             let mistakes = card("rest", "Most frequent mistakes", "", &mistakes);
-            return matrix + &mistakes + &card("wide", "Accuracy by class", &bars, &bars_html);
+            return matrix + &mistakes + &card("wide", "By class", &bars, &bars_html);
         }
         let mistakes = format!("<h3>Most frequent mistakes</h3>\n{mistakes}");
-        matrix + &card("rest", "Accuracy by class", &bars, &(bars_html + &mistakes))
+        let matrix_html = confusion.matrix_html() + &mistakes;
+        card("most", "Confusion matrix", &matrix, &matrix_html)
+            + &card("rest", "By class", &bars, &bars_html)
+    }
+
+    fn worst_card(&self) -> String {
+        if self.worst.is_empty() {
+            return String::new();
+        }
+        let lead = format!(
+            "The {}pictures with the highest loss: what the network says, and below it what is true.",
+            self.of_split()
+        );
+        card("wide", "Most wrong", &lead, &seen::worst_html(&self.worst))
+    }
+
+    fn sample_card(&self) -> String {
+        if self.sample.is_empty() {
+            return String::new();
+        }
+        let lead = format!(
+            "Some {}pictures, spread evenly, with the likeliest classes. The true class is marked.",
+            self.of_split()
+        );
+        card("wide", "A sample", &lead, &seen::sample_html(&self.sample))
+    }
+
+    /// `validation `, or nothing.
+    fn of_split(&self) -> String {
+        if self.confusion_split.is_empty() {
+            String::new()
+        } else {
+            format!("{} ", self.confusion_split)
+        }
     }
 
     /// The weights as a picture as wide as its card, but no more than eight times its size.

@@ -9,11 +9,22 @@ pub fn data_uri(
     height: u32,
     color: ExtendedColorType,
 ) -> ImageResult<String> {
+    let bytes = png(pixels, width, height, color)?;
+    Ok(format!("data:image/png;base64,{}", base64(&bytes)))
+}
+
+/// A picture as the bytes of a PNG file. Fails when `pixels` cannot be encoded.
+pub fn png(
+    pixels: &[u8],
+    width: u32,
+    height: u32,
+    color: ExtendedColorType,
+) -> ImageResult<Vec<u8>> {
     let mut bytes = Vec::new();
     let (best, filter) = (png::CompressionType::Best, png::FilterType::Adaptive);
     png::PngEncoder::new_with_quality(&mut bytes, best, filter)
         .write_image(pixels, width, height, color)?;
-    Ok(format!("data:image/png;base64,{}", base64(&bytes)))
+    Ok(bytes)
 }
 
 /// Base64 with padding (RFC 4648, section 4).

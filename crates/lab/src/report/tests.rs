@@ -2,6 +2,7 @@
 
 use std::f64::consts::PI;
 
+use super::seen::tests::shown;
 use super::{EpochPoint, Report, WeightGrid};
 
 /// Elements that have no end tag.
@@ -70,6 +71,8 @@ fn sample() -> Report {
         classes: classes.split(' ').map(String::from).collect(),
         confusion: confusion(&mut noise),
         confusion_split: "validation".into(),
+        worst: shown(18),
+        sample: shown(12),
         weights: Some(blobs(&mut noise)),
         config: pairs(&[
             ("model", "fully-connected"),
@@ -151,7 +154,7 @@ fn blobs(noise: &mut Noise) -> WeightGrid {
 }
 
 /// Panics unless every start tag meets its end tag, every attribute is quoted, and no quote or bracket is left over.
-fn assert_well_formed(page: &str) {
+pub(super) fn assert_well_formed(page: &str) {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = page.strip_prefix("<!DOCTYPE html>").expect("a document type");
     while let Some(start) = rest.find('<') {
@@ -223,7 +226,9 @@ fn a_full_report_is_one_small_well_formed_page_with_every_section() {
         "Accuracy",
         "Learning rate",
         "Confusion matrix",
-        "Accuracy by class",
+        "By class",
+        "Most wrong",
+        "A sample",
         "First-layer weights",
         "Machine",
         "Configuration",
@@ -269,6 +274,8 @@ fn names_cannot_become_markup() {
     report.command = word();
     report.confusion_split = word();
     report.classes = vec![word(); 10];
+    report.worst[0].guesses[0].0 = word();
+    (report.worst[0].truth, report.sample[0].truth) = (word(), word());
     report.notes = vec![word()];
     for list in [&mut report.headline, &mut report.config, &mut report.machine] {
         list.push((word(), word()));
