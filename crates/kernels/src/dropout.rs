@@ -27,33 +27,25 @@ pub struct Keep {
     pub threshold: u64,
 }
 
-type Lanes = [u32; BLOCKS];
-
-/// The low and high halves of `c m`.
+/// The words of blocks `first` to `first + 15`, block after block.
 #[inline(always)]
-fn multiply(c: Lanes, m: u32) -> (Lanes, Lanes) {
-    let product = c.map(|c| u64::from(c) * u64::from(m));
-    (product.map(|p| p as u32), product.map(|p| (p >> 32) as u32))
-}
-
-#[inline(always)]
-fn xor(a: Lanes, b: Lanes, k: u32) -> Lanes {
-    std::array::from_fn(|i| a[i] ^ b[i] ^ k)
-}
-
-/// Blocks `first` to `first + 15`: word w of block b is `[w][b]`.
-#[inline(always)]
-fn philox(keep: &Keep, first: u32) -> [Lanes; 4] {
-    let [c1, c2, c3] = keep.counter.map(|c| [c; BLOCKS]);
-    let mut c: [Lanes; 4] = [std::array::from_fn(|i| first.wrapping_add(i as u32)), c1, c2, c3];
-    let mut k = keep.key;
-    for _ in 0..ROUNDS {
-        let ((a_low, a_high), (b_low, b_high)) =
-            (multiply(c[0], MULTIPLIERS[0]), multiply(c[2], MULTIPLIERS[1]));
-        c = [xor(b_high, c[1], k[0]), b_low, xor(a_high, c[3], k[1]), a_low];
-        k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
+fn philox(keep: &Keep, first: u32) -> [u32; GROUP] {
+    let mut words = [0; GROUP];
+    // Written a block at a time: the compiler makes vectors of the blocks, for the rounds are unrolled.
+    for (block, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let [c1, c2, c3] = keep.counter;
+        let mut c = [first.wrapping_add(block as u32), c1, c2, c3];
+        let mut k = keep.key;
+        for _ in 0..ROUNDS {
+            let a = u64::from(c[0]) * u64::from(MULTIPLIERS[0]);
+            let b = u64::from(c[2]) * u64::from(MULTIPLIERS[1]);
+            let high = [(a >> 32) as u32, (b >> 32) as u32];
+            c = [high[1] ^ c[1] ^ k[0], b as u32, high[0] ^ c[3] ^ k[1], a as u32];
+            k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
+        }
+        *words = c;
     }
-    c
+    words
 }
 
 /// The mask of elements `GROUP * group` and following: 1 where kept, 0 where dropped.
@@ -62,11 +54,7 @@ fn group_mask(keep: &Keep, group: usize) -> [u8; GROUP] {
     let words = philox(keep, (group * BLOCKS) as u32);
     let (threshold, all) = (keep.threshold as u32, u8::from(keep.threshold >> 32 != 0));
     let mut mask = [0; GROUP];
-    for block in 0..BLOCKS {
-        for (word, words) in words.iter().enumerate() {
-            mask[4 * block + word] = u8::from(words[block] < threshold) | all;
-        }
-    }
+    mask.iter_mut().zip(words).for_each(|(m, word)| *m = u8::from(word < threshold) | all);
     mask
 }
 
@@ -163,7 +151,7 @@ mod tests {
         for (counter, key, want) in cases {
             assert_eq!(naive(counter, key), want);
             let keep = Keep { key, counter: [counter[1], counter[2], counter[3]], threshold: 0 };
-            assert_eq!(philox(&keep, counter[0]).map(|lanes| lanes[0]), want);
+            assert_eq!(philox(&keep, counter[0])[..4], want);
         }
     }
 

@@ -5,6 +5,7 @@ pub mod conv;
 pub mod counting;
 pub mod dropout;
 pub mod elementwise;
+pub mod environment;
 pub mod exp;
 pub mod gemm;
 pub mod im2col;

@@ -5,6 +5,7 @@
 //! order that its *shapes* fix, never the width of a register. So the levels are compared bit for bit, and the slowest of
 //! them is the safe twin of the others. On AArch64 the portable level is compiled to NEON, which is always there.
 
+use crate::environment;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -72,10 +73,8 @@ pub fn level() -> Level {
 
 #[cold]
 fn choose() -> Level {
-    let best = Level::detect();
-    let wanted = std::env::var("CHAINRULE_SIMD").ok();
-    let named = Level::available().into_iter().find(|l| wanted.as_deref() == Some(l.name()));
-    let chosen = named.unwrap_or(best);
+    let wanted = environment::or_warn(environment::level());
+    let chosen = wanted.unwrap_or_else(Level::detect);
     CURRENT.store(chosen as u8, Ordering::Relaxed);
     chosen
 }

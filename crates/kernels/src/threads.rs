@@ -6,6 +6,7 @@
 //! taken by another thread, runs on its caller alone.
 
 use crate::buffer::{Buffer, Element};
+use crate::environment;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -25,9 +26,8 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 pub fn threads() -> usize {
     match THREADS.load(Ordering::Relaxed) {
         0 => {
-            let wanted = std::env::var("CHAINRULE_THREADS").ok().and_then(|v| v.parse().ok());
-            let n = wanted.filter(|n| *n > 0).unwrap_or_else(processors);
-            set_threads(n);
+            let wanted = environment::or_warn(environment::thread_count());
+            set_threads(wanted.unwrap_or_else(processors));
             threads()
         }
         n => n,

@@ -14,6 +14,7 @@ mod show;
 mod stored;
 mod watch;
 
+use chainrule_kernels::environment;
 use clap::{Parser, Subcommand};
 use commands::{
     bench, compare, eval, gradcheck, home, report as report_again, runs, summary, train,
@@ -50,7 +51,18 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match cli.command {
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            show::error(&error);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    environment::check().map_err(|unknown| settings::Usage(unknown.to_string()))?;
+    match cli.command {
         None => home::run(),
         Some(Command::Train(args)) => train::run(*args),
         Some(Command::Eval(args)) => eval::run(&args),
@@ -60,13 +72,6 @@ fn main() -> ExitCode {
         Some(Command::Gradcheck(args)) => gradcheck::run(&args),
         Some(Command::Summary(args)) => summary::run(*args),
         Some(Command::Bench(args)) => bench::run(&args),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            show::error(&error);
-            ExitCode::from(exit_code(&error))
-        }
     }
 }
 

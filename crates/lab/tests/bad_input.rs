@@ -39,6 +39,36 @@ fn refuses_in(dir: &Path, args: &[&str], code: i32, wanted: &[&str]) {
 }
 
 #[test]
+fn wrong_variables_of_the_environment() {
+    let run = |variable: &str, value: &str| {
+        Command::new(BIN).env(variable, value).stdin(Stdio::null()).output().unwrap()
+    };
+    for (variable, value, wanted) in [
+        ("CHAINRULE_SIMD", "sse9", "on this CPU"),
+        ("CHAINRULE_SIMD", "AVX2", "portable"),
+        ("CHAINRULE_THREADS", "0", "a whole number from 1 to 256"),
+        ("CHAINRULE_THREADS", "two", "a whole number from 1 to 256"),
+    ] {
+        let output = run(variable, value);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{variable}={value}: {text}");
+        assert!(text.starts_with(&format!("error: {variable} is {value:?}; ")), "{text}");
+        assert!(text.contains(wanted) && text.lines().count() == 1, "{text}");
+    }
+    let lowest = chainrule_kernels::Level::Portable.name();
+    for (variable, value, shown) in [
+        ("CHAINRULE_SIMD", lowest, format!("vector instructions  {lowest} (of ")),
+        ("CHAINRULE_THREADS", "3", "threads used         3\n".to_string()),
+        ("CHAINRULE_SIMD", "", "vector instructions".to_string()),
+    ] {
+        let output = run(variable, value);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && stderr(&output).is_empty(), "{variable}={value}");
+        assert!(text.contains(&shown), "{variable}={value}: {text}");
+    }
+}
+
+#[test]
 fn wrong_flags() {
     let rows: &[(&[&str], &[&str])] = &[
         (&["train", "--epochs", "0"], &["--epochs", "0", "at least 1"]),

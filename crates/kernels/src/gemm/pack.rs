@@ -87,11 +87,11 @@ crate::multiversion! {
         let (rows, cols) = if from.row == 1 { (whole(from.rows), whole(from.cols)) } else { (0, 0) };
         for i in (0..rows).step_by(SIDE) {
             for j in (0..cols).step_by(SIDE) {
-                let columns: [&[T]; SIDE] =
-                    std::array::from_fn(|c| &from.data[i + (j + c) * from.col..][..SIDE]);
+                let columns: [[T; SIDE]; SIDE] =
+                    std::array::from_fn(|c| from.data[i + (j + c) * from.col..].as_chunks().0[0]);
                 for r in 0..SIDE {
-                    let to = &mut to[(i + r) * width + j..][..SIDE];
-                    to.iter_mut().zip(columns).for_each(|(to, column)| *to = column[r]);
+                    let (to, _) = to[(i + r) * width + j..].as_chunks_mut::<SIDE>();
+                    to[0] = columns.map(|column| column[r]);
                 }
             }
         }

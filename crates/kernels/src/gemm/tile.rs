@@ -2,10 +2,15 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::vector::Half;
-use super::vector::{Plain, Vector};
+use super::vector::{Plain, Vector, prefetch};
 use crate::simd::Level;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Rows of B of more bytes than this are far apart.
+const FAR: usize = 512;
 
 /// One call of a tile: `out[i][j] (+)= sum over k of a[i*row + k*step] * b[k*b_step + j]`, the sum as one chain of fused
 /// multiply-adds in the order of k. Nothing needs to be packed: the strides say where A and B lie.
@@ -92,12 +97,18 @@ pub(crate) unsafe fn tile<T: Copy, V: Vector<T>, const R: usize, const FULL: boo
     // some of its last register's.
     unsafe {
         let load = |p| if FULL { V::load(p) } else { V::load_first(p, t.columns) };
+        // Rows of B that are far apart are fetched ahead of their use; those close together the processor foresees.
+        let row = t.b_step * size_of::<T>();
+        let ahead = if row > FAR { 4 * row } else { 0 };
         let mut acc = [V::splat(zero); R];
         // Two pointers, each reaching half of the rows by scaled addresses, keep the additions off the critical path.
         let half = R.div_ceil(2);
         let (mut a, mut b) = ([t.a, t.a.wrapping_add(half * t.row)], t.b);
         for _ in 0..t.k {
             let columns = load(b);
+            for line in 0..V::LANES * size_of::<T>() / LINE + 1 {
+                prefetch(b.wrapping_byte_add(ahead + line * LINE));
+            }
             for (i, sum) in acc.iter_mut().enumerate() {
                 *sum = V::splat(*a[i / half].add(i % half * t.row)).fma(columns, *sum);
             }

@@ -23,6 +23,18 @@ pub unsafe trait Vector<T>: Copy {
     unsafe fn add(self, b: Self) -> Self;
 }
 
+/// Asks for a cache line that will be needed soon. Any address will do.
+#[inline(always)]
+pub(crate) fn prefetch<T>(p: *const T) {
+    // SAFETY: a hint, which no address makes wrong; every x86-64 has it.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 // SAFETY: each register is used as the trait asks; all but the last are full.
 unsafe impl<T, V: Vector<T>, const N: usize> Vector<T> for [V; N] {
     const LANES: usize = N * V::LANES;
