@@ -8,5 +8,6 @@
 
 mod canary;
 pub mod gate;
+pub mod layers;
 mod load;
 pub mod workloads;

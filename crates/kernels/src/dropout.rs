@@ -96,6 +96,24 @@ pub fn forward<T: Real>(keep: &Keep, scale: T, x: &[T], y: &mut [T], mask: &mut 
 }
 
 crate::multiversion! {
+    fn draw_piece(keep: &Keep, group: usize, mask: &mut [u8]) {
+        for (group, mask) in (group..).zip(mask.chunks_mut(GROUP)) {
+            mask.copy_from_slice(&group_mask(keep, group)[..mask.len()]);
+        }
+    }
+}
+
+/// The mask of [`forward`] alone: 1 for each element that is kept, else 0.
+///
+/// # Panics
+/// If there are more than 2^34 elements, which is how many words a key has.
+pub fn draw(keep: &Keep, mask: &mut [u8]) {
+    assert!(mask.len() >> 34 == 0, "a dropout key serves 2^34 elements");
+    let piece = piece(mask.len(), GROUP);
+    parallel_chunks(mask, piece, |i, mask| draw_piece(keep, i * piece / GROUP, mask));
+}
+
+crate::multiversion! {
     fn apply_piece<T: Real>(x: &[T], mask: &[u8], scale: T, y: &mut [T]) {
         scaled(x, mask, scale, y);
     }

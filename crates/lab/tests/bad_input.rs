@@ -243,3 +243,15 @@ fn a_closed_standard_output_is_no_panic() {
         assert!(!stderr(&output).contains("panicked"), "{args:?}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn a_file_of_peers_times_that_is_not_one_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("runs")).unwrap();
+    fs::write(dir.path().join("runs/layers.json"), "{\"rows\": 3}").unwrap();
+    let output = chainrule(dir.path(), &["bench", "layers"]);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.starts_with("error: runs/layers.json: not the peers' times"), "{text}");
+    assert!(text.trim_end().ends_with("bench/peers/layers.py writes it"), "{text}");
+}

@@ -18,6 +18,7 @@ use crate::gradcheck::{Case, backward_pass};
 use crate::rng::{DropoutKey, Rng};
 use crate::tensor::{DType, Order, Shape, Tensor, float};
 use chainrule_kernels::dropout::{self as kernels, Keep};
+use chainrule_kernels::layout::transpose_all;
 use chainrule_kernels::{Buffer, Real};
 
 /// What backward needs of forward.
@@ -29,7 +30,7 @@ pub struct Cache {
     dropped: Option<Mask>,
 }
 
-/// The units that were kept (1) or dropped (0), in row-major order, and what the kept ones were multiplied with.
+/// The units that were kept (1) or dropped (0), in the memory order of x, and what the kept ones were multiplied with.
 #[derive(Clone, Debug)]
 struct Mask {
     kept: Buffer<u8>,
@@ -52,8 +53,8 @@ pub fn forward(x: &Tensor, keep: f64, mode: Mode, rng: &mut Rng) -> (Tensor, Cac
     if mode == Mode::Test {
         return (x.clone(), cache(None));
     }
-    let (y, mask) = drop_units(&x.to_order(Order::RowMajor), keep, rng);
-    (y.to_order(x.order()), cache(Some(mask)))
+    let (y, mask) = drop_units(x, keep, rng);
+    (y, cache(Some(mask)))
 }
 
 /// As [`forward`], but the randomness of dropout starts over from `seed` in each call, in a test too, as the course's layers with
@@ -73,28 +74,39 @@ pub fn forward_seeded(
     forward(x, keep, mode, rng)
 }
 
-/// Draws a mask for a row-major tensor and applies it.
+/// Draws a mask and applies it.
 fn drop_units(x: &Tensor, keep: f64, rng: &mut Rng) -> (Tensor, Mask) {
     let mut y = x.dirty_like();
     let mut mask = Mask { kept: Buffer::dirty(x.len()), scale: 1.0 / keep };
     if let Some(DropoutKey { key, counter }) = rng.dropout_key() {
         let keep = Keep { key, counter, threshold: DropoutKey::threshold(keep) };
-        float!(x.dtype(), T => {
-            let scale = T::from_f64(mask.scale);
-            kernels::forward::<T>(&keep, scale, x.data(), y.data_mut(), mask.kept.make_mut());
-        });
+        if x.order() == Order::RowMajor {
+            float!(x.dtype(), T => {
+                let scale = T::from_f64(mask.scale);
+                kernels::forward::<T>(&keep, scale, x.data(), y.data_mut(), mask.kept.make_mut());
+            });
+            return (y, mask);
+        }
+        kernels::draw(&keep, mask.kept.make_mut());
     } else {
         let mut uniforms = Buffer::<f64>::dirty(x.len());
         let uniforms = uniforms.make_mut();
         rng.rand_fill(uniforms);
         let kept = mask.kept.make_mut().iter_mut().zip(uniforms);
         kept.for_each(|(kept, u)| *kept = (*u < keep).into());
-        apply(x, &mask, &mut y);
     }
+    if x.order() == Order::ChannelsLast {
+        // Units are drawn in row-major order. The mask goes where the pictures lie: that moves one byte a unit, and no picture.
+        let mut moved = Buffer::dirty(x.len());
+        let pixels = x.shape()[2] * x.shape()[3];
+        transpose_all(&mask.kept, moved.make_mut(), x.shape()[1], pixels);
+        mask.kept = moved;
+    }
+    apply(x, &mask, &mut y);
     (y, mask)
 }
 
-/// `y = x m` for row-major tensors.
+/// `y = x m` for a tensor in the mask's memory order.
 fn apply(x: &Tensor, mask: &Mask, y: &mut Tensor) {
     float!(x.dtype(), T => {
         kernels::apply::<T>(x.data(), &mask.kept, T::from_f64(mask.scale), y.data_mut());
@@ -112,17 +124,20 @@ pub fn backward(dy: &Tensor, cache: &Cache) -> Tensor {
     let Some(mask) = dropped else {
         return dy.to_order(*order);
     };
-    let dy = dy.to_order(Order::RowMajor);
+    let dy = dy.to_order(*order);
     let mut dx = dy.dirty_like();
     apply(&dy, mask, &mut dx);
-    dx.to_order(*order)
+    dx
 }
 
 /// The cases of the gradient check. Each run draws the same mask, or it would be another function each time.
 pub fn checks() -> Vec<Case> {
     let case = |name, shape: &[usize], mode: Mode, rng: fn() -> Rng| {
         Case::new("dropout", name).input("x", shape).run(move |[x]| {
-            let (y, cache) = forward(x, 0.6, mode, &mut rng());
+            // Pictures lie channels-last.
+            let last = x.shape().len() == 4;
+            let order = if last { Order::ChannelsLast } else { Order::RowMajor };
+            let (y, cache) = forward(&x.to_order(order), 0.6, mode, &mut rng());
             (y, backward_pass(move |[_], dy| [Some(backward(dy, &cache))]))
         })
     };
@@ -130,6 +145,7 @@ pub fn checks() -> Vec<Case> {
         case("keyed", &[5, 13], Mode::Train, || Rng::new(3)),
         case("long", &[7, 100], Mode::Train, || Rng::new(4)),
         case("numpy", &[2, 3, 4], Mode::Train, || Rng::numpy(5)),
+        case("pictures", &[2, 3, 4, 5], Mode::Train, || Rng::new(7)),
         case("test", &[4, 3], Mode::Test, || Rng::new(6)),
     ]
 }

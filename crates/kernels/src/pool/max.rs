@@ -1,5 +1,6 @@
 //! The largest number of each window.
 
+use super::pairs::{pairs_of_channels, pairs_of_channels_back, row_of_pairs, row_of_pairs_back};
 use super::{Column, PoolShape};
 use crate::buffer::Element;
 use crate::elementwise::parallel_pairs;
@@ -8,7 +9,7 @@ use crate::threads::parallel_chunks;
 use std::ops::Range;
 
 /// Channels that one inner loop covers.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// A number that tells the places of a window apart: a byte for windows of up to 256 places, else 32 bits.
 pub trait Tap: Element {
@@ -74,16 +75,25 @@ crate::multiversion! {
     fn max_rows<T: Real, I: Tap>(x: &[T], shape: &PoolShape, first: usize, y: &mut [T], which: &mut [I]) {
         let width = shape.row_out();
         let rows = y.chunks_exact_mut(width).zip(which.chunks_exact_mut(width));
-        for (n, (y, which)) in (first..).zip(rows) {
-            let (o, i) = (n / shape.h.out, n % shape.h.out);
+        let is_pairs = shape.h.is_pairs() && shape.w.is_pairs();
+        let (mut o, mut i) = (first / shape.h.out, first % shape.h.out);
+        for (y, which) in rows {
             let x = &x[o * shape.picture()..][..shape.picture()];
-            if shape.inner > 1 || !shape.w.slides() {
+            if is_pairs {
+                let [top, bottom] = [0, 1].map(|u| &x[(2 * i + u) * shape.row_in()..][..shape.row_in()]);
+                if shape.inner > 1 {
+                    pairs_of_channels(top, bottom, shape.inner, y, which);
+                } else {
+                    row_of_pairs(top, bottom, y, which);
+                }
+            } else if shape.inner > 1 || !shape.w.slides() {
                 row_of_channels(x, shape, i, y, which);
-            } else if shape.h.is_pairs() && shape.w.is_pairs() {
-                let [top, bottom] = [0, 1].map(|u| &x[(2 * i + u) * shape.w.size..][..shape.w.size]);
-                row_of_pairs(top, bottom, y, which);
             } else {
                 plain_row(x, shape, i, y, which);
+            }
+            i += 1;
+            if i == shape.h.out {
+                (o, i) = (o + 1, 0);
             }
         }
     }
@@ -91,7 +101,7 @@ crate::multiversion! {
 
 /// Takes `v` with its place if it is larger than what there is.
 #[inline(always)]
-fn take<T: Real, I: Tap>(v: T, tap: I, best: &mut T, which: &mut I) {
+pub(super) fn take<T: Real, I: Tap>(v: T, tap: I, best: &mut T, which: &mut I) {
     let better = (v > *best) | is_nan(v);
     *which = if better { tap } else { *which };
     *best = if better { v } else { *best };
@@ -159,19 +169,6 @@ fn each_tap(
     }
 }
 
-/// A row of windows of 2 x 2 that touch.
-#[inline(always)]
-fn row_of_pairs<T: Real, I: Tap>(top: &[T], bottom: &[T], y: &mut [T], which: &mut [I]) {
-    let pairs = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
-    for ((y, which), (top, bottom)) in y.iter_mut().zip(which).zip(pairs) {
-        let (mut best, mut at) = (top[0], I::new(0));
-        take(top[1], I::new(1), &mut best, &mut at);
-        take(bottom[0], I::new(2), &mut best, &mut at);
-        take(bottom[1], I::new(3), &mut best, &mut at);
-        (*y, *which) = (best, at);
-    }
-}
-
 /// A row of windows over places with one number each: place by place of the windows, along the row.
 #[inline(always)]
 fn plain_row<T: Real, I: Tap>(x: &[T], shape: &PoolShape, i: usize, y: &mut [T], which: &mut [I]) {
@@ -213,17 +210,25 @@ crate::multiversion! {
     /// windows do not overlap.
     fn max_rows_back<T: Real, I: Tap>(dy: &[T], which: &[I], shape: &PoolShape, first: usize, dx: &mut [T]) {
         let out = shape.row_out();
-        for (n, dx) in (first..).zip(dx.chunks_exact_mut(shape.row_in())) {
-            let (o, p) = (n / shape.h.size, n % shape.h.size);
-            let windows = shape.h.seen_by(p);
+        let is_pairs = shape.h.is_pairs() && shape.w.is_pairs();
+        let (mut o, mut p) = (first / shape.h.size, first % shape.h.size);
+        for dx in dx.chunks_exact_mut(shape.row_in()) {
             let from = o * shape.h.out * out;
             let row = |i: usize| (&dy[from + i * out..][..out], &which[from + i * out..][..out]);
-            if shape.inner > 1 || !shape.w.slides() {
-                row_of_channels_back(&row, shape, (p, windows), dx);
-            } else if shape.h.is_pairs() && shape.w.is_pairs() && !windows.is_empty() {
-                row_of_pairs_back(row(windows.start), p % 2 * 2, dx);
+            if is_pairs && p / 2 < shape.h.out {
+                if shape.inner > 1 {
+                    pairs_of_channels_back(row(p / 2), p % 2 * 2, shape.inner, dx);
+                } else {
+                    row_of_pairs_back(row(p / 2), p % 2 * 2, dx);
+                }
+            } else if shape.inner > 1 || !shape.w.slides() {
+                row_of_channels_back(&row, shape, (p, shape.h.seen_by(p)), dx);
             } else {
-                plain_row_back(&row, shape, (p, windows), dx);
+                plain_row_back(&row, shape, (p, shape.h.seen_by(p)), dx);
+            }
+            p += 1;
+            if p == shape.h.size {
+                (o, p) = (o + 1, 0);
             }
         }
     }
@@ -231,7 +236,7 @@ crate::multiversion! {
 
 /// dy where this place was chosen, else 0.
 #[inline(always)]
-fn chosen<T: Real, I: Tap>(dy: T, which: I, tap: I) -> T {
+pub(super) fn chosen<T: Real, I: Tap>(dy: T, which: I, tap: I) -> T {
     if which == tap { dy } else { T::ZERO }
 }
 
@@ -264,17 +269,6 @@ fn row_of_channels_back<'a, T: Real, I: Tap>(
         if is_first {
             dx.fill(T::ZERO);
         }
-    }
-}
-
-/// The gradient of one of the two rows that a row of touching windows of 2 x 2 sees; `left` is the place of its left column.
-#[inline(always)]
-fn row_of_pairs_back<T: Real, I: Tap>((dy, which): (&[T], &[I]), left: usize, dx: &mut [T]) {
-    let [left, right] = [left, left + 1].map(I::new);
-    let (pairs, odd) = dx.as_chunks_mut::<2>();
-    odd.fill(T::ZERO);
-    for (dx, (dy, which)) in pairs.iter_mut().zip(dy.iter().zip(which)) {
-        *dx = [chosen(*dy, *which, left), chosen(*dy, *which, right)];
     }
 }
 

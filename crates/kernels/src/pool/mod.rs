@@ -7,6 +7,7 @@
 mod avg;
 mod max;
 pub mod naive;
+mod pairs;
 
 pub use avg::{avg_pool, avg_pool_back};
 pub use max::{Tap, max_pool, max_pool_back};

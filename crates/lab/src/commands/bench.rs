@@ -1,18 +1,23 @@
 //! `chainrule bench`: training and inference on the reference workloads, behind the quiet-machine gate.
 
+mod layers;
+
 use crate::settings::{Usage, closest};
 use crate::show;
 use anyhow::Result;
 use chainrule_bench::gate::{Options, Sample, measure};
 use chainrule_bench::workloads::{BATCH_NORM, NAMES, Workload, batch_norm_backward};
 use chainrule_kernels::buffer::{pool_stats, reset_peak};
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Time training and inference on the reference workloads.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchArgs {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Only these: W1, W2, W3, or BN for the two backward passes of batch norm
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
@@ -30,8 +35,18 @@ pub struct BenchArgs {
     json: bool,
 }
 
+/// What to measure instead of the workloads.
+#[derive(Subcommand)]
+enum What {
+    /// Compare convolution and max pooling with explicit loops, NumPy and PyTorch
+    Layers(layers::LayersArgs),
+}
+
 /// Measures and prints.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
+    if let Some(What::Layers(layers)) = &args.what {
+        return layers::run(layers);
+    }
     let names = chosen(&args.only)?;
     let counts: Vec<usize> = match args.threads.as_slice() {
         [] => vec![chainrule_kernels::threads::threads()],
