@@ -1,6 +1,6 @@
 //! Weights as pictures, and pictures through filters.
 
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Order, Tensor};
 
 /// Pictures x (N, H, W, C) in one square grid, as the course's visualize_grid: g = ceil(sqrt N) pictures a side, `padding` pixels
 /// of 0 between them, each picture scaled on its own so that its smallest value is 0 and its largest `ubound`. Cells without a
@@ -49,6 +49,19 @@ pub fn rows_as_pictures(w: &Tensor, n: usize, shape: [usize; 3]) -> Tensor {
         }
     }
     Tensor::from_f64([n, h, width, c], &out)
+}
+
+/// Filters w (F, C, H, W) as pictures (F, H, W, C) for [`grid`].
+///
+/// # Panics
+/// If w does not have four axes.
+#[track_caller]
+pub fn filters_as_pictures(w: &Tensor) -> Tensor {
+    let [f, c, height, width] = w.shape()[..] else {
+        panic!("filters have four axes (F, C, H, W); the shape is {:?}", w.shape())
+    };
+    let pixels = w.to_dtype(DType::F64).to_order(Order::ChannelsLast);
+    Tensor::from_f64([f, height, width, c], pixels.data::<f64>())
 }
 
 /// Numbers as bytes: the smallest becomes 0, the largest 255, fractions are cut off. If all are the same, all become 0.

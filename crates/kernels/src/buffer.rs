@@ -54,6 +54,11 @@ fn bytes_of(class: usize) -> usize {
     (4 + class % 4) << (class / 4 + 5)
 }
 
+/// Bytes that a buffer of `bytes` bytes takes of the pool.
+pub fn block_bytes(bytes: usize) -> usize {
+    bytes_of(class_of(bytes + HEADER))
+}
+
 struct FreeList(*mut Header);
 
 // SAFETY: the list owns the free blocks it points to; a Mutex guards it.

@@ -3,6 +3,7 @@
 mod board;
 mod commands;
 mod gather;
+mod labs;
 mod machine;
 mod model;
 mod pictures;
@@ -17,7 +18,7 @@ mod watch;
 use chainrule_kernels::environment;
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compare, eval, gradcheck, home, report as report_again, runs, summary, train,
+    bench, compare, eval, gradcheck, home, lab, report as report_again, runs, summary, train,
 };
 use std::process::ExitCode;
 
@@ -47,6 +48,8 @@ enum Command {
     Summary(Box<summary::SummaryArgs>),
     /// Time training and inference on the reference workloads
     Bench(bench::BenchArgs),
+    /// Run a small experiment and look at its page
+    Lab(lab::LabArgs),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Gradcheck(args)) => gradcheck::run(&args),
         Some(Command::Summary(args)) => summary::run(*args),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Lab(args)) => lab::run(&args),
     }
 }
 

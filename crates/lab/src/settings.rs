@@ -121,14 +121,18 @@ settings! {
     augment: String;
 
     open:
-    /// Widths of the hidden layers, as in 200,150 (fully-connected)
+    /// Widths of the hidden layers, as in 200,150 (fully-connected; one for three-layer-convnet)
     #[arg(value_parser = widths)]
     hidden: Widths;
     /// Normalization after each hidden layer: none, batch, layer (fully-connected)
     norm: String;
     /// Probability that dropout keeps a unit; 1 for no dropout (fully-connected)
     dropout_keep: f64;
-    /// Standard deviation of the initial weights; 0 for sqrt(2 / inputs) in each layer (fully-connected)
+    /// Filters of the convolution (three-layer-convnet)
+    filters: usize;
+    /// Height and width of the filters (three-layer-convnet)
+    filter_size: usize;
+    /// Standard deviation of the initial weights; 0 for sqrt(2 / inputs) in each layer (fully-connected, three-layer-convnet)
     weight_scale: f64;
     /// The learning rate before the schedule [default: the model's, or the rule's if you choose the rule or the schedule]
     lr: f64;
@@ -273,6 +277,8 @@ impl Plan {
             hidden: self.hidden.clone().map(|w| w.0),
             norm: self.norm.as_deref().map(norm_named).transpose()?,
             dropout_keep: self.dropout_keep,
+            filters: self.filters,
+            filter_size: self.filter_size,
             weight_scale: self.weight_scale,
         })
     }
@@ -329,6 +335,7 @@ impl Plan {
         self.hidden = c.hidden.map(Widths);
         self.norm = c.norm.map(|n| n.name().to_string());
         (self.dropout_keep, self.weight_scale) = (c.dropout_keep, c.weight_scale);
+        (self.filters, self.filter_size) = (c.filters, c.filter_size);
         Ok(())
     }
 

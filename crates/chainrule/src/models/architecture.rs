@@ -1,6 +1,6 @@
 //! The list of architectures: what each is called, what it takes, how it is best trained, how it is made.
 
-use super::{Loss, Model, Norm, fully_connected};
+use super::{Loss, Model, Norm, fully_connected, three_layer_conv};
 use crate::error::Result;
 use crate::gradcheck::Case;
 use crate::keys::{check_taken, keys, unknown};
@@ -20,6 +20,10 @@ keys! {
     norm: Norm, "", |_| true;
     /// Probability that dropout keeps a unit; 1 for no dropout.
     dropout_keep: f64, "it must be above 0 and at most 1", |v| *v > 0.0 && *v <= 1.0;
+    /// Filters of the convolution.
+    filters: usize, "it must be from 1 to 65536", |v| (1..=65536).contains(v);
+    /// Height and width of the filters.
+    filter_size: usize, "it must be odd, from 1 to 31", |v| v % 2 == 1 && *v < 32;
     /// Standard deviation of the initial weights; 0 for sqrt(2 / inputs) in each layer (He et al. 2015).
     weight_scale: f64, "it must be a number from 0 up", |v| v.is_finite() && *v >= 0.0;
 }
@@ -78,7 +82,8 @@ pub struct Architecture {
 }
 
 /// All architectures. The first is the default.
-pub static ARCHITECTURES: &[Architecture] = &[fully_connected::ARCHITECTURE];
+pub static ARCHITECTURES: &[Architecture] =
+    &[fully_connected::ARCHITECTURE, three_layer_conv::ARCHITECTURE];
 
 impl Architecture {
     /// The architecture of this name.

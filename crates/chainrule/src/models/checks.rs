@@ -1,6 +1,9 @@
 //! The gradient checks of whole models: every parameter against numerical derivatives of the loss.
 
-use super::{ARCHITECTURES, FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm};
+use super::{
+    ARCHITECTURES, FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm,
+    ThreeLayerConvConfig, ThreeLayerConvNet,
+};
 use crate::gradcheck::{Backward, Case};
 use crate::ops::Op;
 use crate::rng::Rng;
@@ -25,7 +28,12 @@ pub(super) fn fully_connected() -> Vec<Case> {
         dtype: DType::F64,
         ..FullyConnectedConfig::default()
     };
-    let softmax = Loss::Softmax { label_smoothing: 0.0 };
+    let case = |name, config: FullyConnectedConfig| {
+        case("fully-connected", name, &[15], move |dtype, rng| {
+            Box::new(FullyConnectedNet::new(FullyConnectedConfig { dtype, ..config.clone() }, rng))
+        })
+    };
+    let softmax = Loss::default();
     vec![
         case("plain", config(Norm::None, 1.0, 0.0, softmax)),
         case("L2", config(Norm::None, 1.0, 2.5, softmax)),
@@ -38,24 +46,53 @@ pub(super) fn fully_connected() -> Vec<Case> {
     ]
 }
 
+/// The cases of [`ThreeLayerConvNet`].
+pub(super) fn three_layer_conv() -> Vec<Case> {
+    let case = |name, reg, loss| {
+        case("three-layer-convnet", name, &[2, 6, 4], move |dtype, rng| {
+            let config = ThreeLayerConvConfig {
+                input_shape: [2, 6, 4],
+                filters: 3,
+                filter_size: 3,
+                hidden: 7,
+                weight_scale: Some(0.3),
+                reg,
+                loss,
+                dtype,
+                weights: dtype,
+                ..ThreeLayerConvConfig::default()
+            };
+            Box::new(ThreeLayerConvNet::new(config, rng))
+        })
+    };
+    vec![
+        case("plain", 0.0, Loss::default()),
+        case("L2", 0.7, Loss::default()),
+        case("SVM", 0.0, Loss::Svm),
+    ]
+}
+
 /// The parameters of a network as inputs, the loss of a fixed batch as output. Every run starts from the same state and draws
 /// the same masks.
-fn case(name: &'static str, config: FullyConnectedConfig) -> Case {
-    const NAMES: [&str; 10] =
-        ["W1", "b1", "gamma1", "beta1", "W2", "b2", "gamma2", "beta2", "W3", "b3"];
+fn case(
+    op: &'static str,
+    name: &'static str,
+    input: &[usize],
+    make: impl Fn(DType, &mut Rng) -> Box<dyn Model> + 'static,
+) -> Case {
     let mut rng = Rng::new(7);
-    let model = FullyConnectedNet::new(config.clone(), &mut rng);
-    let x = Tensor::randn([6, 15], 1.0, DType::F32, &mut rng);
+    let model = make(DType::F64, &mut rng);
+    let shape = [&[6], input].concat();
+    let x = Tensor::randn(&shape[..], 1.0, DType::F32, &mut rng);
     let labels = [3, 0, 9, 1, 3, 7];
-    let mut case = Case::new("fully-connected", name).tolerance(1e-6).tolerance_f32(1e-4);
+    let mut case = Case::new(op, name).tolerance(1e-6).tolerance_f32(1e-4);
     for param in model.params() {
-        let name = NAMES.into_iter().find(|n| *n == param.name).unwrap_or("parameter");
-        case = case.input_values(name, param.value.to_dtype(DType::F32));
+        case = case.input_values(known(&param.name), param.value.to_dtype(DType::F32));
     }
     case.run_slice(move |params| {
         let dtype = params[0].dtype();
         let mut rng = Rng::new(5);
-        let mut model = FullyConnectedNet::new(FullyConnectedConfig { dtype, ..config.clone() }, &mut rng);
+        let mut model = make(dtype, &mut rng);
         model.params_mut().iter_mut().zip(params).for_each(|(p, t)| p.value = t.clone());
         let mut grads = Vec::new();
         let loss = model.loss(&x.to_dtype(dtype), &labels, &mut rng, &mut grads);
@@ -69,4 +106,55 @@ fn case(name: &'static str, config: FullyConnectedConfig) -> Case {
         });
         (Tensor::scalar(loss, dtype), backward)
     })
+}
+
+/// The name of a parameter as a literal, which is what a case takes.
+fn known(name: &str) -> &'static str {
+    const NAMES: [&str; 10] =
+        ["W1", "b1", "gamma1", "beta1", "W2", "b2", "gamma2", "beta2", "W3", "b3"];
+    NAMES.into_iter().find(|n| *n == name).unwrap_or("parameter")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradcheck::{numerical_gradient, rel_error};
+    use crate::models::{ModelConfig, Task};
+
+    /// A small model of every architecture that has seen a batch, so that its running averages are somebody's.
+    fn trained() -> Vec<Box<dyn Model>> {
+        let task = Task {
+            input_shape: vec![3, 8, 8],
+            classes: 4,
+            loss: Loss::default(),
+            reg: 0.0,
+            dtype: DType::F64,
+        };
+        let mut rng = Rng::new(3);
+        let make = |a: &super::super::Architecture| {
+            let weight_scale = (a.defaults)().weight_scale.map(|_| 0.0);
+            let config = ModelConfig { weight_scale, ..ModelConfig::NONE };
+            let mut model = a.make(&task, &config, &mut rng).expect("a small model");
+            let x = Tensor::randn([9, 3, 8, 8], 1.0, DType::F64, &mut rng);
+            model.loss(&x, &[0, 1, 2, 3, 0, 1, 2, 3, 0], &mut rng, &mut Vec::new());
+            model
+        };
+        ARCHITECTURES.iter().map(make).collect()
+    }
+
+    #[test]
+    fn a_trace_is_the_gradient_of_a_score_by_the_picture() {
+        for model in trained() {
+            let x = Tensor::randn([2, 3, 8, 8], 1.0, DType::F64, &mut Rng::new(8));
+            let trace = model.trace(&x, &[2, 1]);
+            assert_eq!(trace.scores.to_vec(), model.scores(&x).to_vec(), "{}", model.name());
+            let own = |x: &Tensor| {
+                let scores = model.scores(x);
+                scores.at(&[0, 2]) + scores.at(&[1, 1])
+            };
+            let numerical = numerical_gradient(own, &x, 1e-5);
+            let error = rel_error(&numerical, &trace.dx.to_order(numerical.order()));
+            assert!(error < 1e-5, "{}: {error}", model.name());
+        }
+    }
 }

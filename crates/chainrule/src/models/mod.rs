@@ -8,14 +8,18 @@ mod checks;
 mod fully_connected;
 mod loss;
 pub mod summary;
+mod three_layer_conv;
 
 pub use architecture::{ARCHITECTURES, Architecture, ModelConfig, Recipe, Task};
 pub use checks::checked_models;
 pub use fully_connected::{FullyConnectedConfig, FullyConnectedNet, Norm};
 pub use loss::Loss;
+pub use three_layer_conv::{ThreeLayerConvConfig, ThreeLayerConvNet};
 
+use crate::check;
 use crate::rng::Rng;
-use crate::tensor::{DType, Order, Tensor};
+use crate::tensor::{DType, Order, Tensor, float};
+use chainrule_kernels::Real;
 
 /// A learned tensor.
 #[derive(Clone, Debug)]
@@ -74,8 +78,40 @@ pub trait Model {
     fn loss(&mut self, x: &Tensor, labels: &[usize], rng: &mut Rng, grads: &mut Vec<Tensor>)
     -> f64;
 
+    /// Test mode: what the score of class `classes[i]` owes to picture `i` of x, and to what the last convolution saw of it.
+    ///
+    /// # Panics
+    /// If there is not one class a picture.
+    fn trace(&self, x: &Tensor, classes: &[usize]) -> Trace;
+
     /// The layers in order, for `summary`.
     fn layers(&self) -> Vec<summary::Layer>;
+}
+
+/// What scores owe to the pictures: the result of [`Model::trace`].
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// (N, classes), all scores.
+    pub scores: Tensor,
+    /// The gradient of each picture's own score by its numbers, shape of x.
+    pub dx: Tensor,
+    /// The last convolution's output (N, F, H, W), after its ReLU and pooling, and the gradient of the score by it.
+    pub features: Option<[Tensor; 2]>,
+}
+
+/// The gradient of one score a row by all scores (N, C): 1 at the row's class.
+///
+/// # Panics
+/// If there is not one class a row, each below C.
+#[track_caller]
+fn one_hot(scores: &Tensor, classes: &[usize]) -> Tensor {
+    check::labels("trace", scores, classes);
+    let (mut d, width) = (scores.zeros_like(), scores.shape()[1]);
+    float!(d.dtype(), T => {
+        let rows = d.data_mut::<T>().chunks_exact_mut(width);
+        rows.zip(classes).for_each(|(row, class)| row[*class] = T::ONE);
+    });
+    d
 }
 
 /// The number of learned numbers.

@@ -1,6 +1,7 @@
 //! What a model consists of: layers, output shapes, parameters, multiply-adds, memory.
 
 use super::{Model, count_params};
+use chainrule_kernels::buffer::block_bytes;
 
 /// One layer of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub struct Layer {
     pub multiply_adds: usize,
     /// Numbers that the forward pass keeps for backward, for one input.
     pub kept: usize,
+    /// Numbers that a step holds beside them while it is at this layer, for one input.
+    pub working: usize,
 }
 
 /// Bytes that a training step needs at a batch size.
@@ -26,7 +29,7 @@ pub struct Memory {
     pub grads: usize,
     /// What the update rule remembers of them.
     pub optimizer: usize,
-    /// The batch and what forward keeps for backward.
+    /// The batch, what forward keeps for backward, and what the layer that needs most of it works with.
     pub activations: usize,
 }
 
@@ -37,17 +40,21 @@ impl Memory {
     }
 }
 
-/// The memory of a training step with this batch size, under an update rule that keeps `states` numbers a parameter.
+/// The memory of a training step in the steady state with this batch size, under an update rule that keeps `states` numbers a
+/// parameter: what buffers take of the pool, which rounds sizes up.
 pub fn memory(model: &dyn Model, batch: usize, states: usize) -> Memory {
-    let size = model.dtype().size();
-    let params = count_params(model) * size;
+    let block =
+        |numbers: usize| if numbers == 0 { 0 } else { block_bytes(numbers * model.dtype().size()) };
+    let params = model.params().iter().map(|p| block(p.value.len())).sum();
+    let layers = model.layers();
     let input: usize = model.input_shape().iter().product();
-    let kept: usize = model.layers().iter().map(|l| l.kept).sum();
+    let kept: usize = layers.iter().map(|l| block(l.kept * batch)).sum();
+    let working = layers.iter().map(|l| block(l.working * batch)).max().unwrap_or(0);
     Memory {
         params,
         grads: params,
         optimizer: params * states,
-        activations: (input + kept) * batch * size,
+        activations: block(input * batch) + kept + working,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod eval;
 pub mod gradcheck;
 pub mod home;
+pub mod lab;
 pub mod report;
 pub mod runs;
 pub mod summary;

@@ -1,6 +1,7 @@
 //! What runs each op of the files.
 
 mod cells;
+mod conv_net;
 mod layers;
 mod metrics;
 mod net;
@@ -57,7 +58,9 @@ pub fn find(kind: &str) -> Option<Run> {
         "optim.sequence" => optim::sequence,
         "torch.optim" => optim::torch,
         "net.fully_connected_cell" => net::fully_connected,
+        "net.conv_cell" => conv_net::cell,
         "solver.run/FullyConnectedNet" => solver::fully_connected,
+        "solver.run/ThreeLayerConvNet" => solver::three_layer_conv,
         "metrics.classes" => metrics::classes,
         "torch.linear" => torch::linear,
         "torch.conv2d" => torch_pictures::conv2d,
@@ -96,8 +99,6 @@ fn array(tensor: &Tensor) -> Out {
 /// fails.
 pub const NOT_YET: &[&str] = &[
     // Convolution and what goes with it.
-    "net.conv_cell",
-    "solver.run/ThreeLayerConvNet",
     // The framework half.
     "torch.cross_entropy/sum",
     "torch.cross_entropy/none",

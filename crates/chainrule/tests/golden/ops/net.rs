@@ -115,8 +115,8 @@ pub fn fully_connected(case: &Case) -> Result<Outputs, String> {
 }
 
 /// The error of every parameter's gradient against differences of losses in train mode.
-fn gradcheck(
-    net: &mut FullyConnectedNet,
+pub fn gradcheck(
+    net: &mut dyn Model,
     (x, labels): (&Tensor, &[usize]),
     (value, grads): (f64, &[Tensor]),
     h: f64,

@@ -8,6 +8,7 @@ use chainrule::ops::max_pool2d::{self, MaxPool2dParams};
 use chainrule::ops::spatial_group_norm::{self, GroupNormParams};
 use chainrule::ops::{Mode, conv_relu, conv_relu_pool, spatial_batch_norm};
 use chainrule::tensor::{DType, Order, Tensor};
+use chainrule::visualize::{gray_and_edges, to_bytes};
 use serde::Deserialize;
 
 use super::layers::{NoArgs, tensors};
@@ -192,20 +193,11 @@ pub fn spatial_batchnorm(case: &Case) -> Result<Outputs, String> {
 pub fn filters_demo(case: &Case) -> Result<Outputs, String> {
     let NoArgs {} = case.args()?;
     let x = tensor(Inputs::of(case)?.get("x")?);
-    let mut w = vec![0.0; 2 * 3 * 9];
-    [0.3, 0.6, 0.1].iter().enumerate().for_each(|(c, v)| w[c * 9 + 4] = *v);
-    let edges = [1.0, 2.0, 1.0, 0.0, 0.0, 0.0, -1.0, -2.0, -1.0];
-    w[5 * 9..].copy_from_slice(&edges);
-    let (w, b) = (Tensor::from_f64([2, 3, 3, 3], &w), Tensor::from_f64([2], &[0.0, 128.0]));
+    let (w, b) = gray_and_edges();
     in_both_orders(case, &x, |x| {
         let (out, _) = conv2d::forward(x, &w, Some(&b), &Conv2dParams::new(1, 1));
         let [n, f, h, w] = out.shape()[..] else { unreachable!("pictures") };
-        let bytes = |picture: &[f64]| -> Vec<f64> {
-            let low = picture.iter().copied().fold(f64::INFINITY, f64::min);
-            let high = picture.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            picture.iter().map(|v| (255.0 * (v - low) / (high - low)).trunc()).collect()
-        };
-        let pictures: Vec<f64> = out.to_vec().chunks(h * w).flat_map(bytes).collect();
+        let pictures = out.to_vec().chunks(h * w).flat_map(to_bytes).map(f64::from).collect();
         let pictures = Array::new(&[n * f, h, w], pictures);
         outputs([("out", array(&out)), ("uint8_images", pictures.into())])
     })

@@ -8,8 +8,10 @@ use chainrule::train::{
     Arrays, CourseLog, Examples, Observer, Quiet, Solver, SolverOptions, accuracy,
 };
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::conv_net::ConvNet;
 use super::net::{Net, params};
 use super::optim;
 use crate::compare::{Out, Outputs, outputs};
@@ -64,21 +66,38 @@ fn examples(inputs: &Inputs, set: &str, n: usize, data: &Data) -> Result<Arrays,
     Ok(Arrays::new(Tensor::from_f64(&x.shape[..], &x.data), labels))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Args<N> {
+    net: N,
+    data: Data,
+    solver: Options,
+}
+
 /// A training of a fully connected network.
 pub fn fully_connected(case: &Case) -> Result<Outputs, String> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Args {
-        net: Net,
-        data: Data,
-        solver: Options,
-    }
-    let (args, inputs): (Args, _) = (case.args()?, Inputs::of(case)?);
+    training(case, |net: &Net, data, rng| {
+        let net = net.construct((&data.shape, data.C), (&[], DType::F32), rng)?;
+        Ok(Box::new(net))
+    })
+}
+
+/// A training of the course's convolutional network.
+pub fn three_layer_conv(case: &Case) -> Result<Outputs, String> {
+    training(case, |net: &ConvNet, data, rng| {
+        Ok(Box::new(net.construct(&data.shape, data.C, rng)?))
+    })
+}
+
+fn training<N: DeserializeOwned>(
+    case: &Case,
+    construct: impl Fn(&N, &Data, &mut Rng) -> Result<Box<dyn Model>, String>,
+) -> Result<Outputs, String> {
+    let (args, inputs): (Args<N>, _) = (case.args()?, Inputs::of(case)?);
     let train = examples(&inputs, "train", args.data.n_train, &args.data)?;
     let val = examples(&inputs, "val", args.data.n_val, &args.data)?;
     let mut rng = Rng::Numpy(inputs.rng);
-    let sizes = (&args.data.shape[..], args.data.C);
-    let mut net = args.net.construct(sizes, (&[], DType::F32), &mut rng)?;
+    let mut net = construct(&args.net, &args.data, &mut rng)?;
     let made = optim::make(&args.solver.update_rule, &args.solver.optim_config)?;
     let defaults = SolverOptions::course();
     let options = SolverOptions {
@@ -93,7 +112,7 @@ pub fn fully_connected(case: &Case) -> Result<Outputs, String> {
     let mut log = CourseLog { out: Vec::new(), every: args.solver.print_every.unwrap_or(10) };
     let verbose = args.solver.verbose.unwrap_or(true);
     let observer: &mut dyn Observer = if verbose { &mut log } else { &mut Quiet };
-    let mut solver = Solver::new(&mut net, made.rule, &train, &val, options);
+    let mut solver = Solver::new(&mut *net, made.rule, &train, &val, options);
     let history = solver.train(&mut rng, observer).map_err(|e| e.to_string())?;
     let lines = String::from_utf8(log.out).map_err(|e| e.to_string())?;
     let mut next = [0.0; 2];
@@ -106,9 +125,9 @@ pub fn fully_connected(case: &Case) -> Result<Outputs, String> {
         ("best_val_acc", history.best_val_accuracy.into()),
         ("epoch", history.epoch.into()),
         ("lines", lines.lines().collect::<Vec<_>>().into()),
-        ("final_train_acc", of_all(&net, &train)),
-        ("final_val_acc", of_all(&net, &val)),
-        ("final_params", params(&net)),
+        ("final_train_acc", of_all(&*net, &train)),
+        ("final_val_acc", of_all(&*net, &val)),
+        ("final_params", params(&*net)),
         ("final_lr", history.learning_rate.into()),
         ("next_rand", Array::new(&[2], next.to_vec()).into()),
     ]))
