@@ -1,7 +1,7 @@
 //! From settings to a model, new or as a run left it.
 
 use crate::pictures::About;
-use crate::settings::{Plan, Settings};
+use crate::settings::{Plan, Settings, as_flags};
 use anyhow::Result;
 use chainrule::models::Model;
 use chainrule::rng::Rng;
@@ -14,7 +14,7 @@ use std::path::Path;
 /// If the architecture cannot take such pictures.
 pub fn build(plan: &Plan, shape: &[usize], classes: usize) -> Result<Box<dyn Model>> {
     let task = plan.task(shape, classes);
-    Ok(plan.architecture()?.make(&task, &plan.model_config()?, &mut Rng::new(plan.seed))?)
+    as_flags(plan.architecture()?.make(&task, &plan.model_config()?, &mut Rng::new(plan.seed)))
 }
 
 /// A model as a run left it, with all that is needed to use it.

@@ -59,7 +59,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The architecture: fully-connected
+    /// The architecture: small-convnet, three-layer-convnet, fully-connected
     model: String = ARCHITECTURES[0].name.into();
     /// L2 regularization: adds 0.5 reg |W|^2 to the loss
     reg: f64 = 0.0;
@@ -128,6 +128,9 @@ settings! {
     norm: String;
     /// Probability that dropout keeps a unit; 1 for no dropout (fully-connected)
     dropout_keep: f64;
+    /// Channels of each 3x3 convolution, as in 32,64,64; equal ones make a stage that ends with a pooling (small-convnet)
+    #[arg(value_parser = widths)]
+    channels: Widths;
     /// Filters of the convolution (three-layer-convnet)
     filters: usize;
     /// Height and width of the filters (three-layer-convnet)
@@ -207,7 +210,7 @@ fn norm_named(name: &str) -> Result<Norm> {
 }
 
 /// An error of the library about a key, about the flag that a user knows.
-fn as_flags<T>(result: chainrule::Result<T>) -> Result<T> {
+pub fn as_flags<T>(result: chainrule::Result<T>) -> Result<T> {
     let flags = |text: String| text.replace('_', "-");
     result.map_err(|e| match e {
         Error::Value { key, found, want } => {
@@ -277,6 +280,7 @@ impl Plan {
             hidden: self.hidden.clone().map(|w| w.0),
             norm: self.norm.as_deref().map(norm_named).transpose()?,
             dropout_keep: self.dropout_keep,
+            channels: self.channels.clone().map(|w| w.0),
             filters: self.filters,
             filter_size: self.filter_size,
             weight_scale: self.weight_scale,
@@ -335,6 +339,7 @@ impl Plan {
         self.hidden = c.hidden.map(Widths);
         self.norm = c.norm.map(|n| n.name().to_string());
         (self.dropout_keep, self.weight_scale) = (c.dropout_keep, c.weight_scale);
+        self.channels = c.channels.map(Widths);
         (self.filters, self.filter_size) = (c.filters, c.filter_size);
         Ok(())
     }

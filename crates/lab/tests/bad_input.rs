@@ -77,10 +77,19 @@ fn wrong_flags() {
         (&["train", "--batch", "0"], &["--batch", "at least 1"]),
         (&["train", "--batch", "5000"], &["--batch", "5000", "4000 training pictures"]),
         (&["train", "--hidden", "100,x"], &["--hidden", "not a whole number"]),
-        (&["train", "--hidden", "100,0"], &["--hidden", "1 to 65536"]),
+        (
+            &["train", "--model", "fully-connected", "--hidden", "100,0"],
+            &["--hidden", "1 to 65536"],
+        ),
         (&["train", "--norm", "bach"], &["--norm", "bach", "did you mean \"batch\""]),
-        (&["train", "--dropout-keep", "0"], &["--dropout-keep", "above 0"]),
-        (&["train", "--dropout-keep", "1.5"], &["--dropout-keep", "1.5"]),
+        (
+            &["train", "--model", "fully-connected", "--dropout-keep", "0"],
+            &["--dropout-keep", "above 0"],
+        ),
+        (
+            &["train", "--model", "fully-connected", "--dropout-keep", "1.5"],
+            &["--dropout-keep", "1.5"],
+        ),
         (&["train", "--optim", "adm"], &["optim", "adm", "adam"]),
         (&["train", "--optim", "sgd", "--beta1", "0.5"], &["beta1", "sgd does not take it"]),
         (&["train", "--lr", "-1"], &["--lr"]),
@@ -91,6 +100,24 @@ fn wrong_flags() {
         (&["train", "--loss", "svm", "--label-smoothing", "0.1"], &["label-smoothing", "svm"]),
         (&["train", "--label-smoothing", "1"], &["--label-smoothing"]),
         (&["train", "--model", "fully-conected"], &["--model", "did you mean \"fully-connected\""]),
+        (
+            &["train", "--hidden", "100"],
+            &["--hidden", "small-convnet does not take it", "fully-connected"],
+        ),
+        (
+            &["train", "--model", "fully-connected", "--channels", "8"],
+            &["--channels", "does not take it"],
+        ),
+        (&["train", "--channels", "8,16,8,16,8,16"], &["--channels", "halve pictures of 32 x 32"]),
+        (&["train", "--channels", ""], &["--channels", "at least one"]),
+        (
+            &["train", "--model", "three-layer-convnet", "--hidden", "9,9"],
+            &["--hidden", "one hidden layer"],
+        ),
+        (
+            &["train", "--model", "three-layer-convnet", "--filter-size", "4"],
+            &["--filter-size", "odd"],
+        ),
         (&["train", "--seed", "-1"], &["-1"]),
         (&["train", "--threads", "1000"], &["--threads", "256"]),
         (&["train", "--num-train", "5000"], &["--num-train", "5000", "4000"]),
@@ -183,7 +210,11 @@ fn a_full_disk_is_an_error_in_one_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let output = Command::new("sh")
-        .args(["-c", "ulimit -f 8; trap '' XFSZ; exec \"$0\" train --epochs 1 --out \"$1\"", BIN])
+        .args([
+            "-c",
+            "ulimit -f 8; trap '' XFSZ; exec \"$0\" train --epochs 1 --num-train 200 --out \"$1\"",
+            BIN,
+        ])
         .arg(&out)
         .output()
         .expect("a shell");
@@ -197,6 +228,8 @@ fn a_full_disk_is_an_error_in_one_sentence() {
 fn a_loss_that_is_not_finite_stops_the_run() {
     let args = [
         "train",
+        "--model",
+        "fully-connected",
         "--lr",
         "1e9",
         "--optim",
@@ -229,7 +262,7 @@ fn a_closed_standard_output_is_no_panic() {
         &["gradcheck", "affine"][..],
         &["summary"],
         &[],
-        &["train", "--epochs", "1", "--verbose", "--hidden", "10"],
+        &["train", "--epochs", "1", "--verbose", "--num-train", "64"],
     ] {
         let mut child = Command::new(BIN)
             .args(args)

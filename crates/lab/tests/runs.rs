@@ -13,7 +13,17 @@ fn chainrule(directory: &Path, args: &[&str]) -> Output {
     output
 }
 
-const SMALL: [&str; 7] = ["train", "--hidden", "30", "--epochs", "2", "--num-train", "600"];
+const SMALL: [&str; 9] = [
+    "train",
+    "--model",
+    "fully-connected",
+    "--hidden",
+    "30",
+    "--epochs",
+    "2",
+    "--num-train",
+    "600",
+];
 
 #[test]
 fn a_run_leaves_everything_it_promises() {
@@ -74,6 +84,40 @@ fn the_written_configuration_makes_the_same_run_again() {
     assert!(weights("a") != weights("c"), "a flag wins over the file");
 }
 
+/// Augmentation, batch norm and the convolutions are part of what a configuration makes again.
+#[test]
+fn every_model_runs_again_from_its_configuration() {
+    for (model, flags) in [
+        ("small-convnet", &["--channels", "4,8", "--augment", "flip,crop,cutout"][..]),
+        ("three-layer-convnet", &["--filters", "4", "--filter-size", "3", "--hidden", "20"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let small = ["train", "--model", model, "--epochs", "2", "--num-train", "200"];
+        chainrule(dir.path(), &[&small[..], flags, &["--out", "a"]].concat());
+        chainrule(
+            dir.path(),
+            &["train", "--config", "a/config.toml", "--out", "b", "--threads", "3"],
+        );
+        let file = |name: &str| fs::read(dir.path().join(name)).unwrap();
+        assert!(file("a/best.safetensors") == file("b/best.safetensors"), "{model}");
+        assert!(file("a/metrics.jsonl") == file("b/metrics.jsonl"), "{model}");
+        let report = String::from_utf8(file("a/report.html")).unwrap();
+        assert!(report.contains("First-layer weights") && report.contains("convnet"), "{model}");
+    }
+}
+
+#[test]
+fn a_lab_leaves_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = chainrule(dir.path(), &["lab", "image-processing"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("a cat: edges from") && text.contains("labs/image-processing"), "{text}");
+    let page = fs::read_to_string(dir.path().join("labs/image-processing/index.html")).unwrap();
+    assert!(
+        page.contains("Original image") && page.contains("Grayscale") && page.contains("Edges")
+    );
+}
+
 #[test]
 fn off_a_terminal_plain_lines_are_printed_and_with_verbose_the_courses() {
     let dir = tempfile::tempdir().unwrap();
@@ -99,7 +143,7 @@ fn off_a_terminal_plain_lines_are_printed_and_with_verbose_the_courses() {
 fn gradcheck_summary_and_home_print_within_80_columns() {
     let dir = tempfile::tempdir().unwrap();
     for args in
-        [&["gradcheck", "affine"][..], &["summary", "--hidden", "200,150", "--batch", "256"], &[]]
+        [&["gradcheck", "affine"][..], &["summary", "--batch", "256"], &["lab", "list"], &[]]
     {
         let text = String::from_utf8(chainrule(dir.path(), args).stdout).unwrap();
         let widest = text.lines().max_by_key(|l| l.chars().count()).unwrap_or_default();

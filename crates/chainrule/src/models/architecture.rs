@@ -1,9 +1,9 @@
 //! The list of architectures: what each is called, what it takes, how it is best trained, how it is made.
 
-use super::{Loss, Model, Norm, fully_connected, three_layer_conv};
-use crate::error::Result;
+use super::{Loss, Model, Norm, fully_connected, small_conv, three_layer_conv};
+use crate::error::{Error, Result};
 use crate::gradcheck::Case;
-use crate::keys::{check_taken, keys, unknown};
+use crate::keys::{keys, unknown};
 use crate::rng::Rng;
 use crate::tensor::DType;
 
@@ -20,6 +20,9 @@ keys! {
     norm: Norm, "", |_| true;
     /// Probability that dropout keeps a unit; 1 for no dropout.
     dropout_keep: f64, "it must be above 0 and at most 1", |v| *v > 0.0 && *v <= 1.0;
+    /// Channels of each convolution; equal ones make a stage that ends with a pooling.
+    channels: Vec<usize>, "give at least one number, each from 1 to 65536",
+        |v| !v.is_empty() && v.iter().all(|w| (1..=65536).contains(w));
     /// Filters of the convolution.
     filters: usize, "it must be from 1 to 65536", |v| (1..=65536).contains(v);
     /// Height and width of the filters.
@@ -83,7 +86,7 @@ pub struct Architecture {
 
 /// All architectures. The first is the default.
 pub static ARCHITECTURES: &[Architecture] =
-    &[fully_connected::ARCHITECTURE, three_layer_conv::ARCHITECTURE];
+    &[small_conv::ARCHITECTURE, three_layer_conv::ARCHITECTURE, fully_connected::ARCHITECTURE];
 
 impl Architecture {
     /// The architecture of this name.
@@ -101,7 +104,13 @@ impl Architecture {
     /// If a key is set that the architecture does not take, or a value makes no sense.
     pub fn effective(&self, config: &ModelConfig) -> Result<ModelConfig> {
         let defaults = (self.defaults)();
-        check_taken(&config.given(), self.name, &defaults.given())?;
+        let taken = defaults.given();
+        if let Some(key) = config.given().into_iter().find(|key| !taken.contains(key)) {
+            let takes = |a: &&Architecture| (a.defaults)().given().contains(&key);
+            let others: Vec<&str> = ARCHITECTURES.iter().filter(takes).map(|a| a.name).collect();
+            let want = format!("it takes {}; {key} is for {}", taken.join(", "), others.join(", "));
+            return Err(Error::value(key, format!("{} does not take it", self.name), want));
+        }
         config.check()?;
         Ok(config.or(&defaults))
     }

@@ -1,8 +1,8 @@
 //! The gradient checks of whole models: every parameter against numerical derivatives of the loss.
 
 use super::{
-    ARCHITECTURES, FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm,
-    ThreeLayerConvConfig, ThreeLayerConvNet,
+    ARCHITECTURES, FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm, SmallConvConfig,
+    SmallConvNet, ThreeLayerConvConfig, ThreeLayerConvNet,
 };
 use crate::gradcheck::{Backward, Case};
 use crate::ops::Op;
@@ -72,6 +72,27 @@ pub(super) fn three_layer_conv() -> Vec<Case> {
     ]
 }
 
+/// The cases of [`SmallConvNet`]: one stage of two convolutions, one of one.
+pub(super) fn small_conv() -> Vec<Case> {
+    let case = |name, reg, loss| {
+        case("small-convnet", name, &[2, 5, 4], move |dtype, rng| {
+            let config = SmallConvConfig {
+                input_shape: [2, 5, 4],
+                channels: vec![3, 3, 4],
+                classes: 10,
+                reg,
+                loss,
+                dtype,
+            };
+            Box::new(SmallConvNet::new(config, rng))
+        })
+    };
+    vec![
+        case("plain", 0.0, Loss::default()),
+        case("L2, smoothed", 0.3, Loss::Softmax { label_smoothing: 0.1 }),
+    ]
+}
+
 /// The parameters of a network as inputs, the loss of a fixed batch as output. Every run starts from the same state and draws
 /// the same masks.
 fn case(
@@ -110,8 +131,10 @@ fn case(
 
 /// The name of a parameter as a literal, which is what a case takes.
 fn known(name: &str) -> &'static str {
-    const NAMES: [&str; 10] =
-        ["W1", "b1", "gamma1", "beta1", "W2", "b2", "gamma2", "beta2", "W3", "b3"];
+    const NAMES: [&str; 14] = [
+        "W1", "b1", "gamma1", "beta1", "W2", "b2", "gamma2", "beta2", "W3", "b3", "gamma3",
+        "beta3", "W4", "b4",
+    ];
     NAMES.into_iter().find(|n| *n == name).unwrap_or("parameter")
 }
 

@@ -171,27 +171,11 @@ impl Model for FullyConnectedNet {
     }
 
     fn buffers(&self) -> Vec<(String, Tensor)> {
-        let named = |(i, r): (usize, &RunningStats)| {
-            [
-                (format!("running_mean{}", i + 1), r.mean.clone()),
-                (format!("running_var{}", i + 1), r.var.clone()),
-            ]
-        };
-        self.running.iter().enumerate().flat_map(named).collect()
+        super::named_buffers(&self.running)
     }
 
     fn set_buffer(&mut self, name: &str, value: &Tensor) -> bool {
-        for (i, r) in self.running.iter_mut().enumerate() {
-            for (kind, slot) in [("running_mean", &mut r.mean), ("running_var", &mut r.var)] {
-                if name.strip_prefix(kind).is_some_and(|n| n.parse() == Ok(i + 1))
-                    && slot.shape() == value.shape()
-                {
-                    *slot = value.to_dtype(slot.dtype());
-                    return true;
-                }
-            }
-        }
-        false
+        super::set_named_buffer(&mut self.running, name, value)
     }
 
     fn first_filters(&self) -> Option<Tensor> {

@@ -7,6 +7,7 @@ mod architecture;
 mod checks;
 mod fully_connected;
 mod loss;
+mod small_conv;
 pub mod summary;
 mod three_layer_conv;
 
@@ -14,9 +15,11 @@ pub use architecture::{ARCHITECTURES, Architecture, ModelConfig, Recipe, Task};
 pub use checks::checked_models;
 pub use fully_connected::{FullyConnectedConfig, FullyConnectedNet, Norm};
 pub use loss::Loss;
+pub use small_conv::{SmallConvConfig, SmallConvNet};
 pub use three_layer_conv::{ThreeLayerConvConfig, ThreeLayerConvNet};
 
 use crate::check;
+use crate::ops::batch_norm::RunningStats;
 use crate::rng::Rng;
 use crate::tensor::{DType, Order, Tensor, float};
 use chainrule_kernels::Real;
@@ -112,6 +115,32 @@ fn one_hot(scores: &Tensor, classes: &[usize]) -> Tensor {
         rows.zip(classes).for_each(|(row, class)| row[*class] = T::ONE);
     });
     d
+}
+
+/// Running averages by name: `running_mean1`, `running_var1`, `running_mean2`, ...
+fn named_buffers(running: &[RunningStats]) -> Vec<(String, Tensor)> {
+    let named = |(i, r): (usize, &RunningStats)| {
+        [
+            (format!("running_mean{}", i + 1), r.mean.clone()),
+            (format!("running_var{}", i + 1), r.var.clone()),
+        ]
+    };
+    running.iter().enumerate().flat_map(named).collect()
+}
+
+/// Replaces the running average of this name; `false` if there is none of this name and shape.
+fn set_named_buffer(running: &mut [RunningStats], name: &str, value: &Tensor) -> bool {
+    for (i, r) in running.iter_mut().enumerate() {
+        for (kind, slot) in [("running_mean", &mut r.mean), ("running_var", &mut r.var)] {
+            if name.strip_prefix(kind).is_some_and(|n| n.parse() == Ok(i + 1))
+                && slot.shape() == value.shape()
+            {
+                *slot = value.to_dtype(slot.dtype());
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// The number of learned numbers.

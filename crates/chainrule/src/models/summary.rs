@@ -20,6 +20,19 @@ pub struct Layer {
     pub working: usize,
 }
 
+impl Layer {
+    /// A layer that keeps nothing.
+    pub fn new(
+        name: impl Into<String>,
+        output: &[usize],
+        params: usize,
+        multiply_adds: usize,
+    ) -> Layer {
+        let (name, output) = (name.into(), output.to_vec());
+        Layer { name, output, params, multiply_adds, kept: 0, working: 0 }
+    }
+}
+
 /// Bytes that a training step needs at a batch size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
@@ -102,7 +115,7 @@ pub fn table(model: &dyn Model, batch: usize, states: usize) -> String {
     );
     let m = memory(model, batch, states);
     out += &format!(
-        "\ntraining step, batch {batch}, {}: {} = parameters {} + gradients {}\n  + optimizer {} + batch and activations {}\n",
+        "\ntraining step, batch {batch}, {}: {}\n  = parameters {} + gradients {} + optimizer {}\n  + batch and activations {}\n",
         model.dtype().name(),
         bytes(m.total()),
         bytes(m.params),

@@ -266,56 +266,35 @@ impl Model for ThreeLayerConvNet {
             ..
         } = self.config;
         let (patch, pooled) = (c * k * k, filters * h * w / 4);
+        let affine = |inputs: usize, width: usize| Layer {
+            kept: width,
+            ..Layer::new(
+                format!("affine {inputs} -> {width}"),
+                &[width],
+                inputs * width + width,
+                inputs * width,
+            )
+        };
         vec![
             Layer {
-                name: format!("conv {k}x{k} {c} -> {filters}"),
-                output: vec![filters, h, w],
-                params: patch * filters + filters,
-                multiply_adds: patch * filters * h * w,
-                kept: 0,
-                working: 0,
+                // The picture before pooling, and later its gradient.
+                working: filters * h * w,
+                ..Layer::new(
+                    format!("conv {k}x{k} {c} -> {filters}"),
+                    &[filters, h, w],
+                    patch * filters + filters,
+                    patch * filters * h * w,
+                )
             },
+            Layer::new("relu", &[filters, h, w], 0, 0),
             Layer {
-                name: "relu".into(),
-                output: vec![filters, h, w],
-                params: 0,
-                multiply_adds: 0,
-                kept: 0,
-                working: 0,
+                // In the convolution's order and in the affine layer's, and a byte for each place that was chosen.
+                kept: 2 * pooled + pooled / self.config.dtype.size(),
+                ..Layer::new("max pool 2x2", &[filters, h / 2, w / 2], 0, 0)
             },
-            Layer {
-                name: "max pool 2x2".into(),
-                output: vec![filters, h / 2, w / 2],
-                params: 0,
-                multiply_adds: 0,
-                // In the convolution's order and in the affine layer's, and a byte for each chosen place.
-                kept: 2 * pooled + pooled / 4,
-                working: 0,
-            },
-            Layer {
-                name: format!("affine {pooled} -> {hidden}"),
-                output: vec![hidden],
-                params: pooled * hidden + hidden,
-                multiply_adds: pooled * hidden,
-                kept: hidden,
-                working: 0,
-            },
-            Layer {
-                name: "relu".into(),
-                output: vec![hidden],
-                params: 0,
-                multiply_adds: 0,
-                kept: 0,
-                working: 0,
-            },
-            Layer {
-                name: format!("affine {hidden} -> {classes}"),
-                output: vec![classes],
-                params: hidden * classes + classes,
-                multiply_adds: hidden * classes,
-                kept: classes,
-                working: 0,
-            },
+            affine(pooled, hidden),
+            Layer::new("relu", &[hidden], 0, 0),
+            affine(hidden, classes),
         ]
     }
 

@@ -90,7 +90,18 @@ impl Tensor {
         }
     }
 
-    /// A matrix of pixels (N H W, C) as channels-last pictures of this shape (N, C, H, W). Takes the storage over.
+    /// Every axis but the first joined into one, in the order in which the numbers lie. Shares storage.
+    ///
+    /// # Panics
+    /// If the tensor is a scalar.
+    #[track_caller]
+    pub(crate) fn rows_as_stored(&self) -> Tensor {
+        let (n, d) = self.rows();
+        Tensor { storage: self.storage.clone(), shape: [n, d].into(), order: Order::RowMajor }
+    }
+
+    /// A matrix of pixels (N H W, C), or of pictures (N, H W C), as channels-last pictures of this shape (N, C, H, W). Takes the
+    /// storage over.
     ///
     /// # Panics
     /// If the numbers of elements differ.

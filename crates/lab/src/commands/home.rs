@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 const TRY: [(&str, &str); 5] = [
     ("chainrule train", "train on 4,000 real pictures, open the report"),
-    ("chainrule train --hidden 100,100 --optim sgd --lr 1e-3", "something simpler"),
+    ("chainrule train --model fully-connected --hidden 100", "something simpler"),
     ("chainrule gradcheck all", "every gradient against numerical ones"),
-    ("chainrule summary --hidden 200,150 --batch 256", "layers, parameters, memory"),
-    ("chainrule bench", "how fast this machine trains"),
+    ("chainrule summary --batch 256", "layers, parameters, memory"),
+    ("chainrule lab list", "small experiments to look at"),
 ];
 
 /// Prints the page.

@@ -108,7 +108,7 @@ mod tests {
         for line in &found.lines {
             let [low, high] = range(line)[..] else { panic!("{line}") };
             if line.contains("grayscale") {
-                assert!(low >= 0.0 && high <= 255.0 && high - low > 200.0, "{line}");
+                assert!(low >= 0.0 && high <= 255.0 && high - low > 150.0, "{line}");
             } else {
                 assert!(low < -100.0 && high > 400.0, "{line}");
             }

@@ -98,7 +98,6 @@ fn array(tensor: &Tensor) -> Out {
 /// Kinds of cases that wait for an op that the library does not have yet. They are counted and listed; any other unknown kind
 /// fails.
 pub const NOT_YET: &[&str] = &[
-    // Convolution and what goes with it.
     // The framework half.
     "torch.cross_entropy/sum",
     "torch.cross_entropy/none",
