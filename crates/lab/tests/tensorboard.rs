@@ -22,6 +22,8 @@ fn tensorboard_reads_what_a_training_writes() {
         "2",
         "--num-train",
         "600",
+        "--model",
+        "fully-connected",
         "--hidden",
         "30",
         "--quiet",

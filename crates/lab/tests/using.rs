@@ -29,7 +29,8 @@ fn json(text: &str) -> Value {
 /// Two small runs, `a` and `b`, that no test changes.
 static RUNS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let dir = tempfile::tempdir().expect("a scratch directory");
-    let small = ["train", "--epochs", "2", "--num-train", "600", "--quiet"];
+    let small = "train --model fully-connected --epochs 2 --num-train 600 --quiet";
+    let small: Vec<&str> = small.split(' ').collect();
     let a = [&small[..], &["--hidden", "30", "--out", "runs/a", "--tensorboard"]].concat();
     let b = [&small[..], &["--hidden", "20", "--norm", "none", "--out", "runs/b"]].concat();
     for args in [a, b] {

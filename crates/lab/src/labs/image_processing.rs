@@ -12,7 +12,7 @@ use image::{ExtendedColorType, ImageFormat, RgbImage, load_from_memory_with_form
 
 pub const LAB: Lab = Lab {
     name: "image-processing",
-    about: "two photographs, convolved with filters for grey and for edges",
+    about: "two photographs through filters for grey and for edges",
     run,
 };
 
