@@ -13,10 +13,15 @@ use std::fmt::Write;
 /// A tensor in a message: its name, itself, its axis letters.
 pub type Operand<'a> = (&'a str, &'a Tensor, &'a str);
 
-/// Panics with the message of this module.
+/// Panics with the message of this module. `parameters` is what else matters, such as settings, or nothing (`""`).
 #[track_caller]
 #[cold]
-pub fn fail(op: &str, reason: impl AsRef<str>, operands: &[Operand], parameters: &str) -> ! {
+pub fn fail(
+    op: &str,
+    reason: impl AsRef<str>,
+    operands: &[Operand],
+    parameters: impl std::fmt::Display,
+) -> ! {
     let mut text = format!("{op}: {}", reason.as_ref());
     let name_width = operands.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     let shapes: Vec<String> = operands.iter().map(|(_, t, _)| format!("{:?}", t.shape())).collect();
@@ -27,6 +32,7 @@ pub fn fail(op: &str, reason: impl AsRef<str>, operands: &[Operand], parameters:
             let _ = write!(text, "   {}", t.dtype().name());
         }
     }
+    let parameters = parameters.to_string();
     if !parameters.is_empty() {
         let _ = write!(text, "\n  in   {parameters}");
     }

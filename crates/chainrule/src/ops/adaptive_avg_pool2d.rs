@@ -29,8 +29,8 @@ pub struct Cache {
 pub fn forward(x: &Tensor, output: [usize; 2]) -> (Tensor, Cache) {
     let axis = |a: usize, size| Axis::bins(size, output[a]);
     let reason = "bins need at least one number each";
-    let settings = format!("output {output:?}");
-    let pictures = Pictures::new("adaptive_avg_pool2d", x, axis, reason, &settings);
+    let settings = format_args!("output {output:?}");
+    let pictures = Pictures::new("adaptive_avg_pool2d", x, axis, reason, settings);
     let mut y = pictures.output();
     float!(x.dtype(), T => kernels::avg_pool::<T>(x.data(), &pictures.shape, false, y.data_mut()));
     (y, Cache { pictures })

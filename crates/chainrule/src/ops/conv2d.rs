@@ -124,18 +124,19 @@ fn sizes(op: &str, [x, w]: [&Tensor; 2], b: Option<&Tensor>, params: &Conv2dPara
     let all = [("x", x, "N C H W"), ("w", w, "F C KH KW"), ("b", b.unwrap_or(x), "F")];
     let operands = if b.is_some() { &all[..] } else { &all[..2] };
     let Conv2dParams { stride, pad, dilation, groups } = *params;
+    // Not a text yet: that would be a request for memory in every step.
     let settings =
-        format!("stride {stride:?}, pad {pad:?}, dilation {dilation:?}, groups {groups}");
+        format_args!("stride {stride:?}, pad {pad:?}, dilation {dilation:?}, groups {groups}");
     let ([n, c, h, width], [filters, of_filter, kh, kw]) = (&x.shape()[..], &w.shape()[..]) else {
-        check::fail(op, "x and w must have four axes", operands, &settings)
+        check::fail(op, "x and w must have four axes", operands, settings)
     };
     if of_filter * groups != *c {
         let reason = format!("x has {c} channels, w expects {}", of_filter * groups);
-        check::fail(op, reason, operands, &settings);
+        check::fail(op, reason, operands, settings);
     }
     if b.is_some_and(|b| b.shape()[..] != [*filters]) {
         let reason = format!("b must have one number for each of {filters} filters");
-        check::fail(op, reason, operands, &settings);
+        check::fail(op, reason, operands, settings);
     }
     check::same_dtype(op, operands);
     let shape = ConvShape {
@@ -152,7 +153,7 @@ fn sizes(op: &str, [x, w]: [&Tensor; 2], b: Option<&Tensor>, params: &Conv2dPara
         groups,
     };
     if let Some(problem) = shape.problem() {
-        check::fail(op, problem, operands, &settings);
+        check::fail(op, problem, operands, settings);
     }
     shape
 }

@@ -154,7 +154,7 @@ pub fn checks() -> Vec<Case> {
     vec![
         case("patches", &[2, 3, 4, 5], Im2colParams::new(3, 1, 1), Order::RowMajor),
         case("pictures", &[2, 3, 4, 5], together, Order::ChannelsLast),
-        case("strided, dilated", &[2, 2, 7, 6], strided, Order::ChannelsLast),
+        case("dilated", &[2, 2, 7, 6], strided, Order::ChannelsLast),
         case("one", &[1, 1, 1, 1], Im2colParams::new(1, 1, 0), Order::RowMajor),
     ]
 }

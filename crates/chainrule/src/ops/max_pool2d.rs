@@ -99,7 +99,7 @@ pub(super) fn pooled(op: &str, x: &Tensor, params: &MaxPool2dParams) -> (Tensor,
 pub(super) fn sliding(op: &str, x: &Tensor, params: &MaxPool2dParams) -> Pictures {
     let MaxPool2dParams { kernel, stride, pad } = *params;
     let axis = |a: usize, size| Axis::sliding(size, kernel[a], stride[a], pad[a]);
-    let settings = format!("kernel {kernel:?}, stride {stride:?}, pad {pad:?}");
+    let settings = format_args!("kernel {kernel:?}, stride {stride:?}, pad {pad:?}");
     let reason = if stride.contains(&0) || kernel.contains(&0) {
         "windows and strides must be at least 1"
     } else if pad[0] > kernel[0] / 2 || pad[1] > kernel[1] / 2 {
@@ -107,7 +107,7 @@ pub(super) fn sliding(op: &str, x: &Tensor, params: &MaxPool2dParams) -> Picture
     } else {
         "a window does not fit into the padded picture"
     };
-    Pictures::new(op, x, axis, reason, &settings)
+    Pictures::new(op, x, axis, reason, settings)
 }
 
 impl Pictures {
@@ -119,7 +119,7 @@ impl Pictures {
         x: &Tensor,
         axis: impl Fn(usize, usize) -> Option<Axis>,
         reason: &str,
-        settings: &str,
+        settings: std::fmt::Arguments,
     ) -> Pictures {
         let operands = [("x", x, "N C H W")];
         let [n, c, h, w] = x.shape()[..] else {

@@ -99,20 +99,20 @@ pub(super) fn normalise(
 #[track_caller]
 fn sizes(op: &str, [x, gamma, beta]: [&Tensor; 3], params: &GroupNormParams) -> GroupShape {
     let operands = [("x", x, "N C H W"), ("gamma", gamma, "C"), ("beta", beta, "C")];
-    let settings = format!("groups {}", params.groups);
+    let settings = format_args!("groups {}", params.groups);
     let [pictures, channels, h, w] = x.shape()[..] else {
-        check::fail(op, "x must have four axes", &operands, &settings);
+        check::fail(op, "x must have four axes", &operands, settings);
     };
     for (name, t) in [("gamma", gamma), ("beta", beta)] {
         if t.shape()[..] != [channels] && t.shape()[..] != [1, channels, 1, 1] {
             let reason = format!("x has {channels} channels, {name} is {:?}", t.shape());
-            check::fail(op, reason, &operands, &settings);
+            check::fail(op, reason, &operands, settings);
         }
     }
     check::same_dtype(op, &operands);
     if params.groups == 0 || !channels.is_multiple_of(params.groups) {
         let reason = format!("{channels} channels do not fall into {} groups", params.groups);
-        check::fail(op, reason, &operands, &settings);
+        check::fail(op, reason, &operands, settings);
     }
     GroupShape { pictures, pixels: h * w, channels, groups: params.groups }
 }
