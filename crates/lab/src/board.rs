@@ -8,6 +8,8 @@ use chainrule::tensor::Tensor;
 use chainrule::train::{CheckEvent, EventWriter, Observer, StepEvent};
 use std::path::Path;
 
+/// Units of the first layer that are shown. Each check writes them again, and noise is not compressed.
+const UNITS: usize = 36;
 /// Training pictures along each side of the square that is shown.
 const SIDE: usize = 6;
 
@@ -89,7 +91,7 @@ impl Observer for Board {
             )?;
             self.writer.histogram(&format!("gradients/{}", param.name), step, &grad.to_vec())?;
         }
-        if let Some(grid) = gather::weights(model) {
+        if let Some(grid) = gather::weights(model, UNITS) {
             write_image(
                 &mut self.writer,
                 "first layer",

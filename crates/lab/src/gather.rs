@@ -12,6 +12,8 @@ use chainrule::train::{Evaluation, accuracy};
 const WORST: usize = 18;
 /// How many pictures a report shows whatever became of them.
 const SAMPLE: usize = 12;
+/// How many units of the first layer a report shows.
+const UNITS: usize = 100;
 /// How many classes are named beside a picture.
 const GUESSES: usize = 3;
 /// Pictures are shown with at most so many pixels a side.
@@ -47,7 +49,7 @@ pub fn report(stored: &Stored, used: Option<(&Trained, &Splits)>) -> Report {
         report.command = outcome.command.clone();
         report.machine = outcome.machine.clone();
     }
-    let test = used.map(|(trained, splits)| test_accuracy(stored, trained, splits));
+    let test = used.and_then(|(trained, splits)| test_accuracy(stored, trained, splits));
     let evaluation = used.map(|(trained, splits)| add_pictures(&mut report, trained, splits));
     report.headline = headline(stored, used.map(|u| &*u.0.model), test, evaluation.as_ref());
     report
@@ -89,10 +91,13 @@ fn notes(stored: &Stored) -> Vec<String> {
     notes
 }
 
-fn test_accuracy(stored: &Stored, trained: &Trained, splits: &Splits) -> f64 {
+fn test_accuracy(stored: &Stored, trained: &Trained, splits: &Splits) -> Option<f64> {
     let all: Vec<usize> = (0..splits.test.len()).collect();
     let measured = || accuracy(&*trained.model, &trained.about.seen(&splits.test), &all);
-    stored.outcome.as_ref().map_or_else(measured, |o| o.test_acc)
+    match &stored.outcome {
+        Some(outcome) => outcome.test_acc,
+        None => (!all.is_empty()).then(measured),
+    }
 }
 
 fn headline(
@@ -141,7 +146,7 @@ fn add_pictures(report: &mut Report, trained: &Trained, splits: &Splits) -> Eval
     let counts = format!("{train} training, {val} validation, {test} test");
     report.config.push(("pictures".to_string(), counts));
     report.classes = trained.about.classes.clone();
-    report.weights = weights(model);
+    report.weights = weights(model, UNITS);
     let evaluation = Evaluation::of(model, &trained.about.seen(&splits.val), example_loss(trained));
     report.confusion = evaluation.confusion().counts;
     report.confusion_split = "validation".to_string();
@@ -187,12 +192,11 @@ pub fn picture(data: &Dataset, i: usize) -> (u32, u32, Vec<u8>) {
     (width.div_ceil(every) as u32, height.div_ceil(every) as u32, rgb)
 }
 
-/// The weights into each of the first units as pictures in a grid, if they can be seen as colours.
-pub fn weights(model: &dyn Model) -> Option<WeightGrid> {
-    const MOST: usize = 100;
+/// The weights into each of the first `most` units as pictures in a grid, if they can be seen as colours.
+pub fn weights(model: &dyn Model, most: usize) -> Option<WeightGrid> {
     let filters = model.first_filters()?;
     let [n, _, _, 3] = filters.shape()[..] else { return None };
-    let units = n.min(MOST);
+    let units = n.min(most);
     let grid = chainrule::visualize::grid(&filters.first(units), 255.0, 1);
     let rgb = grid.to_vec().into_iter().map(|v| v as u8).collect();
     let caption = format!(

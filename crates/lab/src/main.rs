@@ -18,7 +18,8 @@ mod watch;
 use chainrule_kernels::environment;
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compare, eval, gradcheck, home, lab, report as report_again, runs, summary, train,
+    bench, compare, eval, gradcheck, home, lab, predict, report as report_again, runs, summary,
+    train,
 };
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Measure the model of a run: accuracy, precision, recall, F1, confusion matrix
     Eval(eval::EvalArgs),
+    /// Say what is in pictures: the five likeliest classes of each
+    Predict(predict::PredictArgs),
     /// List runs with their best, the best first
     Runs(runs::RunsArgs),
     /// Compare runs: their best, the settings that differ, a page with their curves
@@ -69,6 +72,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         None => home::run(),
         Some(Command::Train(args)) => train::run(*args),
         Some(Command::Eval(args)) => eval::run(&args),
+        Some(Command::Predict(args)) => predict::run(&args),
         Some(Command::Runs(args)) => runs::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Report(args)) => report_again::run(&args),

@@ -18,8 +18,8 @@ use std::path::Path;
 pub struct Outcome {
     /// The best validation accuracy.
     pub best_val_acc: f64,
-    /// The accuracy on the test pictures, with the weights of the best epoch.
-    pub test_acc: f64,
+    /// The accuracy on the test pictures, with the weights of the best epoch; `None` if there are none.
+    pub test_acc: Option<f64>,
     /// The loss of the last step.
     pub final_loss: Option<f64>,
     /// Steps done.
@@ -74,7 +74,8 @@ pub fn finish(
     let all: Vec<usize> = (0..splits.test.len()).collect();
     let outcome = Outcome {
         best_val_acc: history.best_val_accuracy,
-        test_acc: accuracy(model, &trained.about.seen(&splits.test), &all),
+        test_acc: (!all.is_empty())
+            .then(|| accuracy(model, &trained.about.seen(&splits.test), &all)),
         final_loss: history.loss.last().copied().filter(|l| l.is_finite()),
         steps: history.loss.len(),
         seconds,
@@ -122,10 +123,10 @@ pub fn announce(trained: &Trained, run: &Run, outcome: &Outcome) {
         return;
     }
     let good = show::color(AnsiColor::Green);
+    let test = test_acc.map_or(String::new(), |t| format!(", test accuracy {:.1}%", t * 100.0));
     show::line(format!(
-        "{good}validation accuracy {:.1}%{good:#}, test accuracy {:.1}%, {steps} steps in {seconds:.1} s",
+        "{good}validation accuracy {:.1}%{good:#}{test}, {steps} steps in {seconds:.1} s",
         best_val_acc * 100.0,
-        test_acc * 100.0,
     ));
     show::line(format!("report: {}", run.directory.join("report.html").display()));
 }

@@ -179,6 +179,14 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A bar of eighths of a block for a share of 1, filled up to so many columns.
+pub fn bar(share: f64, columns: usize) -> String {
+    let eighths = (share.clamp(0.0, 1.0) * 8.0 * columns as f64).round() as usize;
+    let last = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+    let bar = "█".repeat(eighths / 8) + last;
+    format!("{bar:<columns$}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +195,10 @@ mod tests {
     fn times_bars_and_columns_have_their_widths() {
         let times = [0.0, 9.94, 9.96, 59.4, 60.0, 3599.9, 7620.0].map(duration);
         assert_eq!(times, ["0.0 s", "9.9 s", "10 s", "59 s", "1m 00s", "1h 00m", "2h 07m"]);
+        for share in [0.0, 0.01, 0.5, 0.999, 1.0, 7.0, f64::NAN] {
+            assert_eq!(bar(share, 20).chars().count(), 20, "{share}");
+        }
+        assert_eq!(bar(0.5, 4), "██  ");
         assert_eq!((cut("automobile", 5), fitted("cat", 5)), ("auto…".into(), "cat  ".into()));
         assert_eq!(cut("a\u{1b}[31mb", 20), "a\u{fffd}[31mb");
     }

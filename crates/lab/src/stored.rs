@@ -50,7 +50,7 @@ impl Stored {
     /// If it is no run directory, or one of its files is damaged.
     pub fn open(directory: &Path) -> Result<Stored> {
         let kind = fs::metadata(directory).map_err(Error::io("read", directory))?;
-        let want = "expected the directory of a run, such as runs/fully-connected-0001; `chainrule runs` lists them";
+        let want = "expected the directory of a run, such as runs/small-convnet-0001; `chainrule runs` lists them";
         if !kind.is_dir() {
             return Err(Error::file(directory, "is a file, not a directory", want).into());
         }

@@ -308,3 +308,82 @@ fn mistakes_in_the_call_are_exit_code_2() {
         assert!(text.contains(wanted), "{args:?}: {text:?} should contain {wanted:?}");
     }
 }
+
+/// Writes a picture of planes as a file.
+fn save(planes: &[u8], side: u32, path: &Path) {
+    let plane = (side * side) as usize;
+    let at = |x: u32, y: u32, c: usize| planes[c * plane + (y * side + x) as usize];
+    let pixel = |x, y| image::Rgb([at(x, y, 0), at(x, y, 1), at(x, y, 2)]);
+    image::RgbImage::from_fn(side, side, pixel).save(path).expect("a png file");
+}
+
+#[test]
+fn what_predict_says_of_all_test_pictures_is_what_eval_counts() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let test = chainrule::data::embedded().expect("the embedded pictures").test;
+    let names: Vec<String> = (0..test.len()).map(|i| format!("{i:04}.png")).collect();
+    for (i, name) in names.iter().enumerate() {
+        save(test.picture(i), 32, &dir.path().join(name));
+    }
+    let of = RUNS.path().join("runs/a");
+    let call = ["predict", of.to_str().expect("text"), "--json"];
+    let text = good(
+        dir.path(),
+        &[&call[..], &names.iter().map(String::as_str).collect::<Vec<_>>()].concat(),
+    );
+    let mut counts = vec![vec![0u64; 10]; 10];
+    for (i, line) in text.lines().enumerate() {
+        let said: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(said["picture"], names[i].as_str());
+        let guesses = said["guesses"].as_array().expect("a list");
+        let shares: Vec<f64> =
+            guesses.iter().map(|g| g["share"].as_f64().expect("a number")).collect();
+        assert!(
+            shares.len() == 5
+                && shares.windows(2).all(|s| s[0] >= s[1])
+                && shares.iter().sum::<f64>() <= 1.0 + 1e-12
+        );
+        assert_eq!(said["class"], guesses[0]["class"]);
+        let class =
+            test.classes().iter().position(|c| said["class"] == c.as_str()).expect("a class");
+        counts[test.label(i)][class] += 1;
+    }
+    let eval = json(&good(RUNS.path(), &["eval", "runs/a", "--json"]));
+    assert_eq!(eval["confusion"], serde_json::json!(counts));
+}
+
+#[test]
+fn predict_takes_any_size_and_passes_over_what_is_broken() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let wide = image::GrayImage::from_fn(300, 70, |x, y| image::Luma([(x ^ y) as u8]));
+    wide.save(dir.path().join("wide.png")).expect("a png file");
+    wide.save(dir.path().join("one.bmp")).expect("a bmp file");
+    let whole = fs::read(dir.path().join("wide.png")).expect("it is there");
+    fs::write(dir.path().join("half.png"), &whole[..whole.len() / 2]).expect("room");
+    fs::write(dir.path().join("text.jpg"), "no picture").expect("room");
+    fs::write(dir.path().join("empty.png"), "").expect("room");
+    fs::create_dir(dir.path().join("folder")).expect("room");
+    let of = RUNS.path().join("runs/a");
+    let files = ["wide.png", "half.png", "text.jpg", "empty.png", "folder", "none.png", "one.bmp"];
+    let args = [&["predict", of.to_str().expect("text")], &files[..]].concat();
+    let output = run(dir.path(), &args);
+    let (said, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert_eq!(errors.lines().count(), 5, "{errors}");
+    for (line, name) in errors.lines().zip(&files[1..6]) {
+        assert!(
+            line.starts_with("error: ") && line.contains(name) && !line.contains("panicked"),
+            "{line}"
+        );
+    }
+    assert_eq!(said.matches('%').count(), 10, "five classes of two pictures: {said}");
+    assert!(said.lines().all(|l| l.chars().count() <= 80) && !said.contains('\u{1b}'), "{said}");
+    let json = run(dir.path(), &[&args[..], &["--json"]].concat());
+    let rows: Vec<Value> = String::from_utf8_lossy(&json.stdout)
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("JSON"))
+        .collect();
+    assert_eq!(rows.iter().filter(|r| r["error"].is_string()).count(), 5);
+    assert_eq!((rows.len(), rows[0]["class"].is_string(), json.status.code()), (7, true, Some(1)));
+}

@@ -46,7 +46,7 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode> {
             json!({
                 "run": r.directory, "name": name, "model": r.plan.model, "state": r.state().name(),
                 "best_val_acc": r.metrics.best().map(|c| c.val_accuracy),
-                "test_acc": r.outcome.as_ref().map(|o| o.test_acc),
+                "test_acc": r.outcome.as_ref().and_then(|o| o.test_acc),
                 "final_loss": r.metrics.steps.last().map(|s| s.loss),
                 "epochs_done": r.epochs(), "steps": r.steps(), "seconds": r.seconds(),
             })
@@ -113,7 +113,7 @@ fn figures(run: &Stored) -> [String; 6] {
     let percent = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{:.1}%", v * 100.0));
     [
         percent(run.metrics.best().map(|c| c.val_accuracy)),
-        percent(run.outcome.as_ref().map(|o| o.test_acc)),
+        percent(run.outcome.as_ref().and_then(|o| o.test_acc)),
         run.metrics.steps.last().map_or_else(|| "-".into(), |s| format!("{:.3}", s.loss)),
         format!("{}/{}", run.epochs(), run.plan.epochs),
         run.seconds().map_or_else(|| "-".into(), show::duration),

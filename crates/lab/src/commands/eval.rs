@@ -15,7 +15,7 @@ use std::process::ExitCode;
 /// Measure the model of a run: loss, accuracy, precision, recall and F1 of each class, confusion matrix.
 #[derive(Args)]
 pub struct EvalArgs {
-    /// The directory of a run, such as runs/fully-connected-0001
+    /// The directory of a run, such as runs/small-convnet-0001
     run: PathBuf,
     /// Which pictures
     #[arg(long, default_value = "test")]
@@ -140,7 +140,7 @@ fn table(names: &[String], all: &Evaluation) {
 fn matrix(names: &[String], counts: &[Vec<u64>]) {
     let dim = Style::new().dimmed();
     let most = counts.iter().flatten().max().map_or(1, |n| n.to_string().len());
-    let width = (most + 1).max(5).min(64 / names.len().max(1));
+    let width = (64 / names.len().max(1)).clamp(most + 1, 9);
     let heads: String =
         names.iter().map(|n| format!("{:>width$}", show::cut(n, width - 1))).collect();
     show::line(format!("\n{dim}{:<14}{heads}{dim:#}", "true \u{2193} as \u{2192}"));

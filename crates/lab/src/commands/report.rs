@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// Make the report of a run again, also of one that is still training or was stopped.
 #[derive(Args)]
 pub struct ReportArgs {
-    /// The directory of a run, such as runs/fully-connected-0001
+    /// The directory of a run, such as runs/small-convnet-0001
     run: PathBuf,
     /// Where its pictures are now, if they have moved
     #[arg(long, value_name = "DIR")]

@@ -78,7 +78,7 @@ fn as_json(row: &Row) -> String {
         Row::Run(stored) => json!({
             "run": stored.directory, "model": stored.plan.model, "state": stored.state().name(),
             "best_val_acc": stored.metrics.best().map(|c| c.val_accuracy),
-            "test_acc": stored.outcome.as_ref().map(|o| o.test_acc),
+            "test_acc": stored.outcome.as_ref().and_then(|o| o.test_acc),
             "epochs_done": stored.epochs(), "epochs": stored.plan.epochs, "steps": stored.steps(),
             "seconds": stored.seconds(),
         }),

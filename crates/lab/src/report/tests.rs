@@ -89,7 +89,7 @@ fn sample() -> Report {
             ("seed", "0"),
             ("dtype", "f32"),
             ("data", "the embedded excerpt of CIFAR-10"),
-            ("out", "runs/fully-connected-0001"),
+            ("out", "runs/small-convnet-0001"),
         ]),
         machine: pairs(&[
             ("Processor", "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz"),
