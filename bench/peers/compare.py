@@ -56,7 +56,7 @@ def run(program, threads, number):
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\nended with code {done.returncode}:\n{done.stderr[-3000:]}")
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    if not rows:
+    if not rows and name != "numpy":
         raise SystemExit(f"{' '.join(command)}\nprinted no measurements")
     for row in rows:
         row.setdefault("variant", name)
@@ -116,15 +116,20 @@ def table(measured):
 
 
 def show(lines):
-    print(f"\n{'':<16}{'thr':>3}{'ours':>9}  {'best eager':>10}{'ratio':>7}  {'compile':>10}{'ratio':>7}  {'numpy':>10}{'ratio':>7}   (ms)")
+    print(f"\n{'':<27}{'thr':>3}{'ours':>9}  {'best eager':>10}{'ratio':>7}  {'compile':>10}{'ratio':>7}  {'numpy':>10}{'ratio':>7}   (ms)")
     for line in lines:
-        text = f"{line['name']:<16}{line['threads']:>3}" + (f"{line['ours_ms']:>9.3f}" if line["ours_ms"] else f"{'-':>9}")
+        text = f"{line['name']:<27}{line['threads']:>3}" + (f"{line['ours_ms']:>9.3f}" if line["ours_ms"] else f"{'-':>9}")
         for kind in KINDS:
             cell = line.get(kind)
             text += f"  {cell['median_ms']:>10.3f}" if cell else f"  {'-':>10}"
             text += f"{cell['ratio']:>7.2f}" if cell and "ratio" in cell else f"{'-':>7}"
         note = line["eager"]["variant"] if "eager" in line else ""
         print(f"{text}   {note}{'' if line['quiet'] else '   * not quiet'}")
+    for threads in sorted({line["threads"] for line in lines}, reverse=True):
+        ratios = [line["eager"]["ratio"] for line in lines if line["threads"] == threads and "ratio" in line.get("eager", {})]
+        if len(ratios) > 1:
+            print(f"{len(ratios)} ratios to the best eager PyTorch on {threads} thread(s): geometric mean "
+                  f"{statistics.geometric_mean(ratios):.2f}, largest {max(ratios):.2f}")
     if not all(line["quiet"] for line in lines):
         print("* no round saw a quiet machine for one side of this line: read it as weather, and measure again")
 

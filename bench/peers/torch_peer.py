@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gate import Gate
+from single import LAYERS, torch_passes
 from workloads import CLASSES, PIXELS, WEIGHT_SCALE, WORKLOADS, batches, chosen
 
 
@@ -51,6 +52,14 @@ def optimizer(w, model, fused):
 def graphs():
     """How many graphs torch.compile has compiled so far: training and inference are one each."""
     return torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
+def run_layer(gate, args, name):
+    """A layer's passes in both memory orders. The optimizer's modes do not matter to it."""
+    for order in ("planes", "channels-last"):
+        for what, function in torch_passes(name, order != "planes"):
+            row = dict(name=f"{name} {what}", variant=f"torch eager {order}{args.tag and '+' + args.tag}", threads=args.threads)
+            print(json.dumps(row | gate.measure(function, args.budget)), flush=True)
 
 
 def run(gate, args, name, mode):
@@ -110,6 +119,9 @@ def main():
     torch.set_num_threads(args.threads)
     gate = Gate(args.patience)
     for name in chosen(args.only):
+        if name in LAYERS:
+            run_layer(gate, args, name)
+            continue
         for mode in args.modes.split(","):
             run(gate, args, name, mode)
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from single import LAYERS
+
 BATCHES = 15
 CLASSES = 10
 PIXELS = 3 * 32 * 32
@@ -33,12 +35,13 @@ WORKLOADS = {
 
 
 def chosen(only):
-    """The names that a list as in W1,W3 means: W1 is both of its forms. An empty list is all."""
+    """The names that a list as in W1,W3 means: W1 is both of its forms, W9 all of its layers. An empty list is all nets."""
+    names = [*WORKLOADS, *LAYERS]
     wanted = [w for w in only.split(",") if w]
-    unknown = [w for w in wanted if not any(w in (n, n.split("-")[0]) for n in WORKLOADS)]
+    unknown = [w for w in wanted if not any(w in (n, n.split("-")[0]) for n in names)]
     if unknown:
-        raise SystemExit(f"--only: unknown workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}")
-    return [n for n in WORKLOADS if not wanted or n in wanted or n.split("-")[0] in wanted]
+        raise SystemExit(f"--only: unknown workload {unknown[0]!r}; there are {', '.join(names)}")
+    return [n for n in names if n in wanted or n.split("-")[0] in wanted] if wanted else list(WORKLOADS)
 
 
 def pictures():

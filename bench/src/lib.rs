@@ -10,4 +10,5 @@ mod canary;
 pub mod gate;
 pub mod layers;
 mod load;
+pub mod single;
 pub mod workloads;

@@ -6,6 +6,7 @@ use crate::settings::{Usage, closest};
 use crate::show;
 use anyhow::Result;
 use chainrule_bench::gate::{Options, Sample, measure};
+use chainrule_bench::single;
 use chainrule_bench::workloads::{BATCH_NORM, NAMES, Workload, batch_norm_backward};
 use chainrule_kernels::buffer::{pool_stats, reset_peak};
 use clap::{Args, Subcommand};
@@ -18,7 +19,7 @@ use std::time::Duration;
 pub struct BenchArgs {
     #[command(subcommand)]
     what: Option<What>,
-    /// Only these: W1, W2, W3, or BN for the two backward passes of batch norm
+    /// Only these: W1, W2, W3, single layers W8 and W9, or BN for the two backward passes of batch norm
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
     /// Threads, as in 2,1; without it all processors
@@ -69,6 +70,13 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
                 print(args, &sample, pool_stats().peak);
                 continue;
             }
+            if single::NAMES.contains(name) {
+                for (pass, run) in single::passes(name) {
+                    let sample = measure(&format!("{name} {pass}"), &options, run);
+                    print(args, &sample, pool_stats().peak);
+                }
+                continue;
+            }
             let mut workload = Workload::new(name)?;
             let sample = measure(&format!("{name} train"), &options, || {
                 workload.step();
@@ -83,13 +91,13 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The measurements a user named: `W1` means both of its forms, `BN` the two backward passes of batch norm. Without a name,
-/// the trainings.
+/// The measurements a user named: `W1` means both of its forms, `W9` all of its layers, `BN` the two backward passes of batch
+/// norm. Without a name, the trainings.
 fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
     if only.is_empty() {
         return Ok(NAMES.into());
     }
-    let all = || NAMES.into_iter().chain(BATCH_NORM);
+    let all = || NAMES.into_iter().chain(single::NAMES).chain(BATCH_NORM);
     let matches =
         |wanted: &String, name: &str| name == wanted || name.split('-').next() == Some(wanted);
     if let Some(unknown) = only.iter().find(|w| !all().any(|n| matches(w, n))) {
