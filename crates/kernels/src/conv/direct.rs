@@ -42,6 +42,11 @@ fn columns<'a, T>(s: &ConvShape, y: &'a [T], pixels: &Range<usize>, group: usize
     Mat { data, rows: pixels.len(), cols: s.f_group(), row: s.filters, col: 1 }
 }
 
+/// Whether a pixel is its own patch, so that x is the matrix of patches.
+fn is_product(s: &ConvShape) -> bool {
+    [s.kh, s.kw, s.groups] == [1; 3] && s.pad == [0; 2] && s.stride == [1; 2]
+}
+
 /// [`super::forward`].
 pub(super) fn forward<T: Real>(
     s: &ConvShape,
@@ -63,6 +68,9 @@ pub(super) fn forward<T: Real>(
         }
     };
     let pixels = s.n * s.out_pixels();
+    if is_product(s) {
+        return gemm(Mat::new(x, pixels, s.c), filters(s, &w, 0).t(), y, epilogue(0));
+    }
     let height = block(s);
     let out = Shared(y.as_mut_ptr());
     let group_len = if s.groups > 1 { height * s.f_group() } else { 0 };
@@ -96,6 +104,14 @@ pub(super) fn forward<T: Real>(
 
 /// [`super::backward_data`]: gradients of patches, a block at a time, added up in the picture they come from.
 pub(super) fn backward_data<T: Real>(s: &ConvShape, dy: &[T], w: &[T], dx: &mut [T]) {
+    if is_product(s) {
+        return gemm(
+            Mat::new(dy, s.n * s.out_pixels(), s.filters),
+            filters(s, w, 0),
+            dx,
+            Epilogue::None,
+        );
+    }
     let w = by_patch(s, w);
     let height = block(s).min(s.out_pixels());
     let picture = s.h * s.w * s.c;
@@ -120,6 +136,9 @@ pub(super) fn backward_data<T: Real>(s: &ConvShape, dy: &[T], w: &[T], dx: &mut 
 /// [`super::backward_weights`]: a product a block of pixels, summed for each of [`PARTS`] parts of the batch, then in order.
 pub(super) fn backward_weights<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dw: &mut [T]) {
     let all = s.n * s.out_pixels();
+    if is_product(s) {
+        return gemm(Mat::new(dy, all, s.filters).t(), Mat::new(x, all, s.c), dw, Epilogue::None);
+    }
     let height = block(s);
     let blocks = all.div_ceil(height);
     let part = blocks.div_ceil(PARTS).max(1);

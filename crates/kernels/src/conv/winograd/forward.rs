@@ -2,7 +2,7 @@
 
 use super::pictures::Pictures;
 use super::product::{COLUMNS, Product, ROWS, place};
-use super::transform::{Input, Output, Weights, both, load};
+use super::transform::{Input, Lanes, Output, Places, Weights, both, values};
 use crate::buffer::Buffer;
 use crate::conv::finish;
 use crate::conv::task::{Job, Runner};
@@ -48,6 +48,8 @@ struct Plan {
     f: usize,
     /// From one of the 36 products to the next.
     slot: usize,
+    /// From one of their 36 matrices of weights to the next.
+    share: usize,
 }
 
 impl Layer<'_> {
@@ -58,18 +60,20 @@ impl Layer<'_> {
         let all = self.n * tiles[0] * tiles[1];
         let block = all.div_ceil(all.div_ceil(most)).next_multiple_of(ROWS);
         // A cache line more than the numbers need, for 36 places at a distance of a power of two share few cache sets.
-        Plan { tiles, block, c, f, slot: block * c.max(f) + 16 }
+        let (slot, share) = (block * c.max(f) + 16, self.c * f + 16);
+        Plan { tiles, block, c, f, slot, share }
     }
 
     /// Computes `y` (N, H', W', F).
     pub fn run(&self, y: &mut [f32]) {
         let (plan, runner) = (self.plan(), Runner::new());
         let all = self.n * plan.tiles[0] * plan.tiles[1];
-        let mut u = Buffer::<f32>::dirty(36 * self.c * plan.f);
+        let mut u = Buffer::<f32>::dirty(36 * plan.share);
         let weights = WeightTransform {
             layer: self,
             columns: plan.f,
             wide: runner.wide(),
+            share: plan.share,
             to: Shared(u.make_mut().as_mut_ptr()),
         };
         runner.run(&weights, self.c.div_ceil(WEIGHT_ROWS), 0);
@@ -84,6 +88,8 @@ struct WeightTransform<'a> {
     layer: &'a Layer<'a>,
     columns: usize,
     wide: usize,
+    /// From one of the 36 matrices to the next.
+    share: usize,
     to: Shared<f32>,
 }
 
@@ -108,23 +114,20 @@ impl WeightTransform<'_> {
     #[inline(always)]
     unsafe fn vector<V: Vector<f32>>(&self, c: usize, f: usize) {
         let layer = self.layer;
-        let mut taps = [[0.0; 16]; 9];
+        let mut taps = Lanes([[[0.0; 16]; 3]; 3]);
         for f in f..layer.f.min(f + V::LANES) {
             let (lane, from) = (f % V::LANES, f * layer.stride[0] + c * layer.stride[1]);
             for (tap, w) in layer.weights[from..from + 9].iter().enumerate() {
-                taps[if layer.turned { 8 - tap } else { tap }][lane] = *w;
+                let tap = if layer.turned { 8 - tap } else { tap };
+                taps.0[tap / 3][tap % 3][lane] = *w;
             }
         }
-        // SAFETY: rows of 16 numbers hold a vector; `place` lies within a product's share of `to`.
+        // SAFETY: `place` lies within a product's share of `to`.
         unsafe {
-            let mut square = [[V::splat(0.0); 3]; 3];
-            for (tap, lanes) in taps.iter().enumerate() {
-                square[tap / 3][tap % 3] = V::load(lanes.as_ptr());
-            }
-            let values = both::<V, Weights, 3, 6>(&square);
+            let values = both::<V, Weights, 3, 6>(&taps);
             let at = place(self.wide, self.columns, layer.c, c, f);
             for (i, v) in values.iter().flatten().enumerate() {
-                v.store(self.to.at(i * layer.c * self.columns + at));
+                v.store(self.to.at(i * self.share + at));
             }
         }
     }
@@ -176,7 +179,7 @@ impl Blocks<'_> {
         for from in (0..c).step_by(V::LANES) {
             // SAFETY: windows reach over C numbers; `to` is a row of padded length in each of 36 places.
             unsafe {
-                let values = both::<V, Input, 6, 6>(&load(&window, from, c));
+                let values = values::<V, Input, 6>(&window, from, c);
                 for (p, v) in values.iter().flatten().enumerate() {
                     v.store(to.add(p * self.plan.slot + from));
                 }
@@ -200,7 +203,7 @@ impl Blocks<'_> {
                     a: scratch.add((p + 1) * plan.slot),
                     row: plan.c,
                     step: 1,
-                    b: self.u[p * k * plan.f..].as_ptr(),
+                    b: self.u[p * plan.share..].as_ptr(),
                     panel: k,
                     k,
                     out: scratch.add(p * plan.slot),
@@ -223,11 +226,8 @@ impl Blocks<'_> {
             let lanes = V::LANES.min(filters - f);
             // SAFETY: the products have padded rows of F numbers; pixels within `valid` belong to this tile.
             unsafe {
-                let mut values = [[V::splat(0.0); 6]; 6];
-                for (p, v) in values.iter_mut().flatten().enumerate() {
-                    *v = V::load(products.add(p * self.plan.slot + f));
-                }
-                let out = both::<V, Output, 6, 4>(&values);
+                let products = Places(products.add(f), self.plan.slot);
+                let out = both::<V, Output, 6, 4>(&products);
                 for (i, row) in out.iter().enumerate().take(valid[0]) {
                     for (j, v) in row.iter().enumerate().take(valid[1]) {
                         let to = self.y.at((first + i * out_w + j) * filters + f);

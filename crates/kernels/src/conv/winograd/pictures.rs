@@ -22,11 +22,12 @@ impl Pictures<'_> {
             if y < 0 || y >= self.h as isize {
                 continue;
             }
-            let first = (n * self.h + y as usize) * self.w;
+            let first = (n * self.h + y as usize) * self.w * self.c;
+            let pixels = self.data[first..first + self.w * self.c].as_ptr();
             for (j, pixel) in row.iter_mut().enumerate() {
                 let x = x + j as isize;
                 if x >= 0 && x < self.w as isize {
-                    *pixel = self.data[(first + x as usize) * self.c..][..self.c].as_ptr();
+                    *pixel = pixels.wrapping_add(x as usize * self.c);
                 }
             }
         }

@@ -24,9 +24,16 @@ pub(super) trait Step<const I: usize, const O: usize> {
     unsafe fn step<V: Vector<f32>>(d: [V; I]) -> [V; O];
 }
 
+/// A square of vectors in memory. It is fetched a column at a time, for registers do not hold all of it.
+pub(super) trait Square {
+    /// # Safety
+    /// As [`Vector`]'s methods; `i` and `j` must lie within the square.
+    unsafe fn at<V: Vector<f32>>(&self, i: usize, j: usize) -> V;
+}
+
 /// The step along the columns, then along the rows.
 #[inline(always)]
-pub(super) unsafe fn both<V, S, const I: usize, const O: usize>(d: &[[V; I]; I]) -> [[V; O]; O]
+pub(super) unsafe fn both<V, S, const I: usize, const O: usize>(d: &impl Square) -> [[V; O]; O]
 where
     V: Vector<f32>,
     S: Step<I, O>,
@@ -38,7 +45,7 @@ where
         for j in 0..I {
             let mut column = [zero; I];
             for i in 0..I {
-                column[i] = d[i][j];
+                column[i] = d.at(i, j);
             }
             let column = S::step(column);
             for i in 0..O {
@@ -174,36 +181,61 @@ impl Step<6, 3> for WeightGradient {
 /// `S` x `S` pixels, each with its channels.
 pub(super) type Window<const S: usize> = [[*const f32; S]; S];
 
-/// Channels `from..from + LANES` of every pixel of a window of pixels with `channels` channels; zeroes beyond the last channel.
+/// Channels `.1` and following of every pixel of a window.
+struct Pixels<'a, const S: usize>(&'a Window<S>, usize);
+
+impl<const S: usize> Square for Pixels<'_, S> {
+    #[inline(always)]
+    unsafe fn at<V: Vector<f32>>(&self, i: usize, j: usize) -> V {
+        // SAFETY: the caller's promise; the channels are there.
+        unsafe { V::load(self.0[i][j].add(self.1)) }
+    }
+}
+
+/// Vectors side by side.
+pub(super) struct Lanes<const S: usize>(pub [[[f32; 16]; S]; S]);
+
+impl<const S: usize> Square for Lanes<S> {
+    #[inline(always)]
+    unsafe fn at<V: Vector<f32>>(&self, i: usize, j: usize) -> V {
+        // SAFETY: the caller's promise; 16 numbers hold any vector.
+        unsafe { V::load(self.0[i][j].as_ptr()) }
+    }
+}
+
+/// Vectors at a distance of `.1` numbers.
+pub(super) struct Places(pub *const f32, pub usize);
+
+impl Square for Places {
+    #[inline(always)]
+    unsafe fn at<V: Vector<f32>>(&self, i: usize, j: usize) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { V::load(self.0.add((i * 6 + j) * self.1)) }
+    }
+}
+
+/// The values at the points of channels `from..from + LANES` of a window of pixels with `channels` channels; beyond the last
+/// channel those of zeroes.
 ///
 /// # Safety
 /// Each pointer must reach over `channels` numbers; and as [`Vector`]'s methods.
 #[inline(always)]
-pub(super) unsafe fn load<V: Vector<f32>, const S: usize>(
-    window: &Window<S>,
+pub(super) unsafe fn values<V: Vector<f32>, S: Step<I, 6>, const I: usize>(
+    window: &Window<I>,
     from: usize,
     channels: usize,
-) -> [[V; S]; S] {
+) -> [[V; 6]; 6] {
     // SAFETY: full vectors lie within the channels; the others are copied number by number.
     unsafe {
-        let mut out = [[V::splat(0.0); S]; S];
         if from + V::LANES <= channels {
-            for i in 0..S {
-                for j in 0..S {
-                    out[i][j] = V::load(window[i][j].add(from));
-                }
-            }
-            return out;
+            return both::<V, S, I, 6>(&Pixels(window, from));
         }
-        for i in 0..S {
-            for j in 0..S {
-                let mut tail = [0.0; 16];
-                for k in from..channels {
-                    tail[k - from] = *window[i][j].add(k);
-                }
-                out[i][j] = V::load(tail.as_ptr());
+        let mut tail = Lanes([[[0.0; 16]; I]; I]);
+        for (to, pixel) in tail.0.iter_mut().flatten().zip(window.iter().flatten()) {
+            for c in from..channels {
+                to[c - from] = *pixel.add(c);
             }
         }
-        out
+        both::<V, S, I, 6>(&tail)
     }
 }

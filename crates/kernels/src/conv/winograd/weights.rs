@@ -2,7 +2,7 @@
 
 use super::pictures::Pictures;
 use super::product::{COLUMNS, Product, place};
-use super::transform::{Gradient, Input, Step, WeightGradient, both, load};
+use super::transform::{Gradient, Input, Places, Step, WeightGradient, both, values};
 use crate::buffer::Buffer;
 use crate::conv::ConvShape;
 use crate::conv::task::{Job, Runner};
@@ -122,7 +122,7 @@ unsafe fn transform<V: Vector<f32>, S: Step<I, 6>, const I: usize>(
     // SAFETY: the caller's promise; `place` lies within a matrix.
     unsafe {
         for from in (0..columns).step_by(V::LANES) {
-            let values = both::<V, S, I, 6>(&load(window, from, channels));
+            let values = values::<V, S, I>(window, from, channels);
             let to = to.add(place(wide, columns, plan.block, row, from));
             for (p, v) in values.iter().flatten().enumerate() {
                 v.store(to.add(p * plan.slot(columns)));
@@ -190,11 +190,8 @@ impl Job<f32> for Inverse<'_> {
             for f in (0..plan.shape.filters).step_by(V::LANES) {
                 // SAFETY: the caller's promise; a task writes the gradients of its own channels.
                 unsafe {
-                    let mut values = [[V::splat(0.0); 6]; 6];
-                    for (p, v) in values.iter_mut().flatten().enumerate() {
-                        *v = V::load(self.sums[(p * plan.c + c) * plan.f + f..].as_ptr());
-                    }
-                    let out = both::<V, WeightGradient, 6, 3>(&values);
+                    let sums = Places(self.sums[c * plan.f + f..].as_ptr(), plan.c * plan.f);
+                    let out = both::<V, WeightGradient, 6, 3>(&sums);
                     let mut taps = [[0.0f32; 16]; 9];
                     for (lanes, v) in taps.iter_mut().zip(out.iter().flatten()) {
                         v.store(lanes.as_mut_ptr());
