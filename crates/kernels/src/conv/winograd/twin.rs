@@ -145,30 +145,41 @@ pub fn backward_data(s: &ConvShape, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     convolve(dy, from, [s.h, s.w, s.c], s.pad.map(|p| 2 - p), turned, dx);
 }
 
+fn add(to: &mut [[f32; 6]; 6], from: &[[f32; 6]; 6]) {
+    let pairs = to.iter_mut().flatten().zip(from.iter().flatten());
+    pairs.for_each(|(t, f)| *t += *f);
+}
+
 pub fn backward_weights(s: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let (out_h, out_w) = (s.out_h(), s.out_w());
     let columns = out_w.div_ceil(4);
     let tiles = out_h.div_ceil(4) * columns;
-    let block = weights::block(s.c.next_multiple_of(16), s.filters.next_multiple_of(16));
+    let plan = weights::Plan::new(s);
     for f in 0..s.filters {
         for c in 0..s.c {
             let mut total = [[0.0; 6]; 6];
-            for first in (0..s.n * tiles).step_by(block) {
+            for part in (0..plan.all).step_by(plan.part) {
                 let mut sums = [[0.0; 6]; 6];
-                for tile in first..(s.n * tiles).min(first + block) {
-                    let (n, i, j) = (tile / tiles, tile % tiles / columns * 4, tile % columns * 4);
-                    let at = [i as isize, j as isize];
-                    let [up, left] = s.pad.map(|p| p as isize);
-                    let corner = [at[0] - up, at[1] - left];
-                    let v = both(window::<6>(x, [s.h, s.w, s.c], n, corner, c), input);
-                    let d = both(window::<4>(dy, [out_h, out_w, s.filters], n, at, f), gradient);
-                    let pairs = v.iter().flatten().zip(d.iter().flatten());
-                    for (sum, (v, d)) in sums.iter_mut().flatten().zip(pairs) {
-                        *sum = v.mul_add(*d, *sum);
+                let end = plan.all.min(part + plan.part);
+                for first in (part..end).step_by(weights::BLOCK) {
+                    let mut chain = [[0.0; 6]; 6];
+                    for tile in first..end.min(first + weights::BLOCK) {
+                        let (n, i, j) =
+                            (tile / tiles, tile % tiles / columns * 4, tile % columns * 4);
+                        let at = [i as isize, j as isize];
+                        let [up, left] = s.pad.map(|p| p as isize);
+                        let corner = [at[0] - up, at[1] - left];
+                        let v = both(window::<6>(x, [s.h, s.w, s.c], n, corner, c), input);
+                        let d =
+                            both(window::<4>(dy, [out_h, out_w, s.filters], n, at, f), gradient);
+                        let pairs = v.iter().flatten().zip(d.iter().flatten());
+                        for (sum, (v, d)) in chain.iter_mut().flatten().zip(pairs) {
+                            *sum = v.mul_add(*d, *sum);
+                        }
                     }
+                    add(&mut sums, &chain);
                 }
-                let pairs = total.iter_mut().flatten().zip(sums.iter().flatten());
-                pairs.for_each(|(t, s)| *t = if first == 0 { *s } else { *t + *s });
+                add(&mut total, &sums);
             }
             let out = both(total, weight_gradient);
             dw[(f * s.c + c) * 9..][..9].copy_from_slice(out.as_flattened());
