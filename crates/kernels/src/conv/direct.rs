@@ -43,7 +43,7 @@ fn columns<'a, T>(s: &ConvShape, y: &'a [T], pixels: &Range<usize>, group: usize
 }
 
 /// Whether a pixel is its own patch, so that x is the matrix of patches.
-fn is_product(s: &ConvShape) -> bool {
+pub(super) fn is_product(s: &ConvShape) -> bool {
     [s.kh, s.kw, s.groups] == [1; 3] && s.pad == [0; 2] && s.stride == [1; 2]
 }
 

@@ -5,6 +5,8 @@ mod depthwise;
 mod direct;
 pub mod naive;
 mod patches;
+mod rows;
+mod segments;
 mod shape;
 mod task;
 #[cfg(test)]
@@ -15,6 +17,7 @@ pub use shape::{ConvShape, output_size};
 pub(crate) use task::Registers;
 
 use crate::real::Real;
+use crate::threads::parallel_chunks;
 
 /// `y` (N, H', W', F) = the convolution of `x` (N, H, W, C) with `w` (F, C/groups, KH, KW), plus a bias for each filter, then
 /// perhaps a ReLU, of which NaN stays NaN.
@@ -39,6 +42,7 @@ pub fn forward<T: Real>(
         Algorithm::Winograd => with_f32(x, w, y, |x, w, y| {
             winograd::forward(shape, x, w, bias.and_then(T::as_f32), relu, y);
         }),
+        Algorithm::Rows => rows::forward(shape, x, w, bias, relu, y),
         Algorithm::Direct => direct::forward(shape, x, w, bias, relu, y),
     }
 }
@@ -57,7 +61,7 @@ pub fn backward_data<T: Real>(shape: &ConvShape, dy: &[T], w: &[T], dx: &mut [T]
         Algorithm::Winograd => with_f32(dy, w, dx, |dy, w, dx| {
             winograd::backward_data(shape, dy, w, dx);
         }),
-        Algorithm::Direct => direct::backward_data(shape, dy, w, dx),
+        Algorithm::Rows | Algorithm::Direct => direct::backward_data(shape, dy, w, dx),
     }
 }
 
@@ -75,6 +79,7 @@ pub fn backward_weights<T: Real>(shape: &ConvShape, x: &[T], dy: &[T], dw: &mut 
         Algorithm::Winograd => with_f32(x, dy, dw, |x, dy, dw| {
             winograd::backward_weights(shape, x, dy, dw);
         }),
+        Algorithm::Rows => rows::backward_weights(shape, x, dy, dw),
         Algorithm::Direct => direct::backward_weights(shape, x, dy, dw),
     }
 }
@@ -85,6 +90,7 @@ pub fn backward_weights<T: Real>(shape: &ConvShape, x: &[T], dy: &[T], dw: &mut 
 enum Algorithm {
     Depthwise,
     Winograd,
+    Rows,
     Direct,
 }
 
@@ -94,6 +100,8 @@ impl Algorithm {
             Algorithm::Depthwise
         } else if T::as_f32(&[]).is_some() && winograd::applies(s) {
             Algorithm::Winograd
+        } else if rows::applies(s) && !direct::is_product(s) {
+            Algorithm::Rows
         } else {
             Algorithm::Direct
         }
@@ -104,6 +112,23 @@ impl Algorithm {
 fn with_f32<T: Real>(a: &[T], b: &[T], c: &mut [T], f: impl FnOnce(&[f32], &[f32], &mut [f32])) {
     if let (Some(a), Some(b), Some(c)) = (T::as_f32(a), T::as_f32(b), T::as_f32_mut(c)) {
         f(a, b, c);
+    }
+}
+
+/// Adds up parts of `len` numbers in order; the sum takes the place of the first.
+fn sum_parts<T: Real>(parts: &mut [T], len: usize) -> &[T] {
+    const TASK: usize = 4096;
+    let (total, others) = parts.split_at_mut(len);
+    parallel_chunks(total, TASK, |i, total| add_parts(total, others, i * TASK, len));
+    total
+}
+
+crate::multiversion! {
+    /// Adds numbers `from..` of every part to `total`, in the order of the parts.
+    fn add_parts<T: Real>(total: &mut [T], parts: &[T], from: usize, len: usize) {
+        for part in parts.chunks_exact(len) {
+            total.iter_mut().zip(&part[from..]).for_each(|(t, p)| *t += *p);
+        }
     }
 }
 

@@ -40,9 +40,9 @@ impl Runner {
         parallel_scratch(tasks, scratch, |number, scratch| unsafe { code(job, number, scratch) });
     }
 
-    /// Columns of a full tile of f32.
-    pub fn wide(self) -> usize {
-        if self.0 == Level::Avx512 { 32 } else { 16 }
+    /// Columns of a panel: two registers, or four where registers hold 128 bits.
+    pub fn wide<T: Real>(self) -> usize {
+        if self.0 == Level::Avx512 { 2 * T::LANES } else { T::LANES }
     }
 }
 

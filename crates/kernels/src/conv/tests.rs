@@ -1,11 +1,12 @@
 //! The fast paths against safe twins, bit for bit at every level and for any number of threads, and against the explicit loops.
 
 use super::winograd::twin;
-use super::{Algorithm, ConvShape, direct, finish, naive};
+use super::{Algorithm, ConvShape, direct, finish, naive, rows};
 use crate::gemm::{Epilogue, Mat, naive::gemm};
 use crate::real::Real;
 use crate::simd::{Level, with_level};
 use crate::threads::set_threads;
+use std::ops::Range;
 
 /// Numbers in (-1, 1) that depend on the index alone.
 fn numbers<T: Real>(n: usize, salt: u64) -> Vec<T> {
@@ -104,22 +105,33 @@ fn close<T: Real>(s: &ConvShape, tolerance: f64) {
     }
 }
 
-/// Shapes without a faster way.
-fn direct_shapes() -> Vec<ConvShape> {
+/// Shapes whose filters have their rows side by side in memory.
+fn rows_shapes() -> Vec<ConvShape> {
     let plain = shape(2, [9, 7], 3, 5, 3);
     vec![
         plain,
         shape(3, [17, 17], 3, 33, 5),
-        shape(1, [1, 1], 1, 1, 1),
-        shape(2, [5, 5], 17, 20, 1),
         ConvShape { stride: [2, 2], ..shape(2, [31, 31], 3, 25, 3) },
         ConvShape { stride: [4, 5], pad: [2, 2], ..plain },
-        ConvShape { dilation: [2, 3], pad: [2, 3], ..plain },
-        ConvShape { c: 6, filters: 4, groups: 2, ..plain },
-        ConvShape { c: 6, filters: 12, groups: 3, dilation: [1, 2], stride: [2, 1], ..plain },
-        ConvShape { stride: [1, 2], ..shape(2, [40, 40], 24, 34, 3) },
+        ConvShape { stride: [1, 2], dilation: [3, 1], ..shape(2, [20, 24], 24, 34, 3) },
+        ConvShape { stride: [2, 2], pad: [0, 0], ..shape(2, [5, 5], 17, 20, 1) },
+        ConvShape { n: 20, kh: 1, ..plain },
         ConvShape { n: 0, ..plain },
         ConvShape { h: 2, w: 2, ..plain },
+    ]
+}
+
+/// Shapes without a faster way.
+fn direct_shapes() -> Vec<ConvShape> {
+    let plain = shape(2, [9, 7], 3, 5, 3);
+    vec![
+        shape(1, [1, 1], 1, 1, 1),
+        shape(2, [5, 5], 17, 20, 1),
+        ConvShape { dilation: [2, 3], pad: [2, 3], ..plain },
+        ConvShape { dilation: [1, 2], ..shape(2, [20, 24], 24, 34, 3) },
+        ConvShape { c: 6, filters: 4, groups: 2, ..plain },
+        ConvShape { c: 6, filters: 12, groups: 3, dilation: [1, 2], stride: [2, 1], ..plain },
+        ConvShape { n: 0, dilation: [1, 2], ..plain },
     ]
 }
 
@@ -146,8 +158,18 @@ fn columns<T: Real>(s: &ConvShape, y: &[T], group: usize) -> Vec<T> {
     y.chunks_exact(s.filters).flat_map(own).collect()
 }
 
-/// The direct passes as whole matrices of patches and the naive product.
-fn direct_twin<T: Real>(s: &ConvShape) -> Passes<T> {
+/// A product of one chain a number, however long.
+fn chains<T: Real>(a: Mat<T>, b: Mat<T>, c: &mut [T]) {
+    for (i, row) in c.chunks_exact_mut(b.cols).enumerate() {
+        for (j, out) in row.iter_mut().enumerate() {
+            let at = |k: usize| (a.data[i * a.row + k * a.col], b.data[k * b.row + j * b.col]);
+            *out = (0..a.cols).map(at).fold(T::ZERO, |sum, (a, b)| a.mul_add(b, sum));
+        }
+    }
+}
+
+/// The passes by rows or by patches as whole matrices and a naive product.
+fn matrix_twin<T: Real>(s: &ConvShape, by_rows: bool) -> Passes<T> {
     let [x, w, dy, bias] = operands(s);
     let filters = direct::by_patch(s, &w);
     let (all, k, fg) = (s.n * s.out_pixels(), s.patch(), s.f_group());
@@ -159,23 +181,61 @@ fn direct_twin<T: Real>(s: &ConvShape) -> Passes<T> {
     for group in 0..s.groups {
         let w = Mat::new(&filters[group * fg * k..][..fg * k], fg, k);
         let patches = patches(s, &x, group);
-        let y = result(all * fg, |y| gemm(Mat::new(&patches, all, k), w.t(), y, Epilogue::None));
+        let matrix = Mat::new(&patches, all, k);
+        let y = result(all * fg, |y| match by_rows {
+            true => chains(matrix, w.t(), y),
+            false => gemm(matrix, w.t(), y, Epilogue::None),
+        });
         for (to, from) in out.y.chunks_exact_mut(s.filters).zip(y.chunks_exact(fg)) {
             to[group * fg..][..fg].copy_from_slice(from);
         }
         let dy = columns(s, &dy, group);
         let parts = result(all * k, |p| gemm(Mat::new(&dy, all, fg), w, p, Epilogue::None));
         scatter_twin(s, group, &parts, &mut out.dx);
-        weights_twin(s, group, &patches, &dy, &mut out.dw);
+        let (blocks, part) = if by_rows { row_blocks(s) } else { patch_blocks(s) };
+        for blocks in blocks.chunks(part) {
+            let mut sums = vec![T::ZERO; fg * k];
+            for rows in blocks {
+                let dy = Mat::new(&dy[rows.start * fg..rows.end * fg], rows.len(), fg).t();
+                let patches = Mat::new(&patches[rows.start * k..rows.end * k], rows.len(), k);
+                let product = result(fg * k, |p| match by_rows {
+                    true => chains(dy, patches, p),
+                    false => gemm(dy, patches, p, Epilogue::None),
+                });
+                sums.iter_mut().zip(product).for_each(|(s, p)| *s += p);
+            }
+            for (i, sum) in sums.into_iter().enumerate() {
+                let (f, tap, c) = (i / k, i % k / s.c_group(), i % s.c_group());
+                out.dw[(group * fg + f) * k + c * s.kh * s.kw + tap] += sum;
+            }
+        }
     }
     out.y.chunks_exact_mut(s.filters).for_each(|row| finish(row, Some(&bias), true));
     out
 }
 
+/// Blocks of output pixels whose products are summed one after the other, and how many of them make a part of the batch.
+fn patch_blocks(s: &ConvShape) -> (Vec<Range<usize>>, usize) {
+    let (all, block) = (s.n * s.out_pixels(), direct::block(s));
+    let blocks: Vec<_> = (0..all).step_by(block).map(|i| i..all.min(i + block)).collect();
+    let part = blocks.len().div_ceil(direct::PARTS).max(1);
+    (blocks, part)
+}
+
+/// The same for the way by rows.
+fn row_blocks(s: &ConvShape) -> (Vec<Range<usize>>, usize) {
+    let (blocks, part) = rows::parts(s);
+    let pixels = |block| {
+        let (n, rows) = blocks.at(block);
+        let [start, end] = [rows.start, rows.end].map(|i| n * s.out_pixels() + i * s.out_w());
+        start..end
+    };
+    ((0..s.n * blocks.each).map(pixels).collect(), part.max(1))
+}
+
 /// Adds every number of every patch to its input, one after the other.
 fn scatter_twin<T: Real>(s: &ConvShape, group: usize, patches: &[T], dx: &mut [T]) {
-    let places: Vec<usize> = (1..=s.x_len()).collect();
-    let places: Vec<f64> = places.iter().map(|p| *p as f64).collect();
+    let places: Vec<f64> = (1..=s.x_len()).map(|p| p as f64).collect();
     for (place, v) in self::patches(s, &places, group).iter().zip(patches) {
         if *place > 0.0 {
             dx[*place as usize - 1] += *v;
@@ -183,35 +243,16 @@ fn scatter_twin<T: Real>(s: &ConvShape, group: usize, patches: &[T], dx: &mut [T
     }
 }
 
-/// Sums over blocks, over the blocks of a part, over parts.
-fn weights_twin<T: Real>(s: &ConvShape, group: usize, patches: &[T], dy: &[T], dw: &mut [T]) {
-    let (all, k, fg) = (s.n * s.out_pixels(), s.patch(), s.f_group());
-    let block = direct::block(s);
-    let part = all.div_ceil(block).div_ceil(direct::PARTS).max(1) * block;
-    for first in (0..all).step_by(part) {
-        let mut sums = vec![T::ZERO; fg * k];
-        for start in (first..all.min(first + part)).step_by(block) {
-            let rows = start..all.min(start + block);
-            let dy = Mat::new(&dy[rows.start * fg..rows.end * fg], rows.len(), fg);
-            let patches = Mat::new(&patches[rows.start * k..rows.end * k], rows.len(), k);
-            let product = result(fg * k, |p| gemm(dy.t(), patches, p, Epilogue::None));
-            sums.iter_mut().zip(product).for_each(|(s, p)| *s += p);
-        }
-        for (i, sum) in sums.into_iter().enumerate() {
-            let (f, tap, c) = (i / k, i % k / s.c_group(), i % s.c_group());
-            dw[(group * fg + f) * k + c * s.kh * s.kw + tap] += sum;
-        }
-    }
-}
-
 #[test]
-fn direct_agrees_with_whole_matrices() {
-    for s in direct_shapes() {
-        assert_eq!(Algorithm::of::<f32>(&s), Algorithm::Direct, "{s:?}");
-        agree(&s, &direct_twin::<f32>(&s));
-        agree(&s, &direct_twin::<f64>(&s));
-        close::<f32>(&s, 2e-6);
-        close::<f64>(&s, 1e-14);
+fn ways_by_rows_and_by_patches_agree_with_whole_matrices() {
+    let (rows, patches) = (rows_shapes(), direct_shapes());
+    for (s, by_rows) in rows.iter().map(|s| (s, true)).chain(patches.iter().map(|s| (s, false))) {
+        let way = if by_rows { Algorithm::Rows } else { Algorithm::Direct };
+        assert_eq!(Algorithm::of::<f32>(s), way, "{s:?}");
+        agree(s, &matrix_twin::<f32>(s, by_rows));
+        agree(s, &matrix_twin::<f64>(s, by_rows));
+        close::<f32>(s, 2e-6);
+        close::<f64>(s, 1e-14);
     }
 }
 
@@ -231,7 +272,7 @@ fn winograd_shapes() -> Vec<ConvShape> {
 fn winograd_agrees_with_its_twin() {
     for s in winograd_shapes() {
         assert_eq!(Algorithm::of::<f32>(&s), Algorithm::Winograd, "{s:?}");
-        assert_eq!(Algorithm::of::<f64>(&s), Algorithm::Direct, "{s:?}");
+        assert_eq!(Algorithm::of::<f64>(&s), Algorithm::Rows, "{s:?}");
         let [x, w, dy, bias] = operands(&s);
         let mut y = result(s.y_len(), |y| twin::forward(&s, &x, &w, y));
         y.chunks_exact_mut(s.filters).for_each(|row| finish(row, Some(&bias), true));

@@ -72,7 +72,7 @@ impl Layer<'_> {
         let weights = WeightTransform {
             layer: self,
             columns: plan.f,
-            wide: runner.wide(),
+            wide: runner.wide::<f32>(),
             share: plan.share,
             to: Shared(u.make_mut().as_mut_ptr()),
         };

@@ -4,10 +4,10 @@ use super::pictures::Pictures;
 use super::product::{COLUMNS, Product, place};
 use super::transform::{Gradient, Input, Places, Step, WeightGradient, Window, both, values};
 use crate::buffer::Buffer;
-use crate::conv::ConvShape;
 use crate::conv::task::{Job, Runner};
+use crate::conv::{ConvShape, sum_parts};
 use crate::gemm::vector::Vector;
-use crate::threads::{Shared, parallel_chunks};
+use crate::threads::Shared;
 
 /// Tiles that are transformed before their products are added: enough for the products to be long chains.
 pub(super) const BLOCK: usize = 128;
@@ -17,8 +17,6 @@ const FILTERS: usize = 128;
 const SUMS: usize = 5 << 20;
 /// Channels a task of the inverse transform takes.
 const INVERSE: usize = 8;
-/// Numbers a task adds up over the parts.
-const ADD: usize = 4096;
 
 /// Sizes that follow from a shape.
 #[derive(Clone, Copy)]
@@ -63,24 +61,14 @@ pub(super) fn run(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         plan,
         x: picture(x, shape.h, shape.w, shape.c),
         dy: picture(dy, shape.out_h(), shape.out_w(), shape.filters),
-        wide: runner.wide(),
+        wide: runner.wide::<f32>(),
         sums: Shared(sums.make_mut().as_mut_ptr()),
     };
     let scratch = 36 * (Plan::slot(plan.c) + Plan::slot(FILTERS.min(plan.f)));
     runner.run(&parts, plan.parts * plan.f.div_ceil(FILTERS), scratch);
-    let (total, others) = sums.make_mut().split_at_mut(len);
-    parallel_chunks(total, ADD, |i, total| add_parts(total, &others[..], i * ADD, len));
-    let inverse = Inverse { shape, plan, sums: total, dw: Shared(dw.as_mut_ptr()) };
+    let sums = sum_parts(sums.make_mut(), len);
+    let inverse = Inverse { shape, plan, sums, dw: Shared(dw.as_mut_ptr()) };
     runner.run(&inverse, shape.c.div_ceil(INVERSE), 0);
-}
-
-crate::multiversion! {
-    /// Adds numbers `from..` of every part to `total`, in the order of the parts.
-    fn add_parts(total: &mut [f32], parts: &[f32], from: usize, len: usize) {
-        for part in parts.chunks_exact(len) {
-            total.iter_mut().zip(&part[from..]).for_each(|(t, p)| *t += *p);
-        }
-    }
 }
 
 /// Some filters of a part of the batch a task: pixels of x and of dy to their values at the points, a block of tiles at a time,
