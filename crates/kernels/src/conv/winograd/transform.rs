@@ -44,17 +44,16 @@ where
         let mut half = [[zero; I]; O];
         for j in 0..I {
             let mut column = [zero; I];
-            for i in 0..I {
-                column[i] = d.at(i, j);
+            for (i, v) in column.iter_mut().enumerate() {
+                *v = d.at(i, j);
             }
-            let column = S::step(column);
-            for i in 0..O {
-                half[i][j] = column[i];
+            for (row, v) in half.iter_mut().zip(&S::step(column)) {
+                row[j] = *v;
             }
         }
         let mut out = [[zero; O]; O];
-        for i in 0..O {
-            out[i] = S::step(half[i]);
+        for (out, row) in out.iter_mut().zip(&half) {
+            *out = S::step(*row);
         }
         out
     }
