@@ -1,11 +1,12 @@
 //! Depthwise convolution: each channel has its own filter, so channels are the lanes of a vector and there is no product.
 
 use super::task::{Job, Runner};
-use super::{ConvShape, finish};
+use super::{ConvShape, finish, sum_parts};
 use crate::buffer::Buffer;
 use crate::gemm::vector::Vector;
 use crate::real::Real;
 use crate::threads::Shared;
+use std::ops::Range;
 
 /// Numbers of a result that a task computes.
 const TASK: usize = 16 * 1024;
@@ -21,20 +22,27 @@ pub(super) fn applies(s: &ConvShape) -> bool {
 
 /// For each place along one axis of a result, which places of the source it takes through which taps.
 struct Axis {
-    /// For each place: how many, then pairs of place and tap.
+    /// For each place: how many, then pairs of place and tap, both as distances in memory.
     table: Buffer<usize>,
     each: usize,
 }
 
 impl Axis {
-    fn new(size: usize, taps: usize, source: impl Fn(usize, usize) -> Option<usize>) -> Axis {
+    /// For `size` places; a place of the source is `steps[0]` numbers from the next, a tap of the weights `steps[1]`.
+    fn new(
+        size: usize,
+        taps: usize,
+        steps: [usize; 2],
+        source: impl Fn(usize, usize) -> Option<usize>,
+    ) -> Axis {
         let each = 1 + 2 * taps;
         let mut table = Buffer::dirty(size * each);
         for (place, entry) in table.make_mut().chunks_exact_mut(each).enumerate() {
             let mut count = 0;
             for tap in 0..taps {
                 if let Some(from) = source(place, tap) {
-                    (entry[1 + 2 * count], entry[2 + 2 * count]) = (from, tap);
+                    (entry[1 + 2 * count], entry[2 + 2 * count]) =
+                        (from * steps[0], tap * steps[1]);
                     count += 1;
                 }
             }
@@ -70,8 +78,8 @@ pub(super) fn forward<T: Real>(
     y: &mut [T],
 ) {
     let axes = [
-        Axis::new(s.out_h(), s.kh, |i, u| s.under(0, i, u)),
-        Axis::new(s.out_w(), s.kw, |j, v| s.under(1, j, v)),
+        Axis::new(s.out_h(), s.kh, [s.w * s.c, s.kw * s.c], |i, u| s.under(0, i, u)),
+        Axis::new(s.out_w(), s.kw, [s.c; 2], |j, v| s.under(1, j, v)),
     ];
     gather(s, (x, [s.h, s.w]), w, &axes, (y, [s.out_h(), s.out_w()]), (bias, relu));
 }
@@ -86,7 +94,10 @@ pub(super) fn backward_data<T: Real>(s: &ConvShape, dy: &[T], w: &[T], dx: &mut 
         }
     };
     let (out_h, out_w) = (s.out_h(), s.out_w());
-    let axes = [Axis::new(s.h, s.kh, seen_by(0, out_h)), Axis::new(s.w, s.kw, seen_by(1, out_w))];
+    let axes = [
+        Axis::new(s.h, s.kh, [out_w * s.c, s.kw * s.c], seen_by(0, out_h)),
+        Axis::new(s.w, s.kw, [s.c; 2], seen_by(1, out_w)),
+    ];
     gather(s, (dy, [out_h, out_w]), w, &axes, (dx, [s.h, s.w]), (None, false));
 }
 
@@ -103,15 +114,13 @@ fn gather<T: Real>(
     let each = (TASK / (to_size[1] * s.c)).max(1);
     let w = by_tap(w, s.kh * s.kw);
     let to = Shared(to.as_mut_ptr());
-    let job =
-        Gather { c: s.c, kw: s.kw, from, from_size, w: &w, axes, to, to_size, rows, each, end };
+    let job = Gather { c: s.c, from, from_size, w: &w, axes, to, to_size, rows, each, end };
     Runner::new().run(&job, rows.div_ceil(each), 0);
 }
 
 /// Some rows of a result a task.
 struct Gather<'a, T> {
     c: usize,
-    kw: usize,
     from: &'a [T],
     from_size: [usize; 2],
     w: &'a [T],
@@ -175,11 +184,12 @@ impl<T: Real> Gather<'_, T> {
         // SAFETY: the tables hold places within a picture and taps within a filter; `c` leaves room for the block.
         unsafe {
             let mut sums = [V::splat(T::ZERO); B];
+            let picture = n * self.from_size[0] * self.from_size[1] * self.c + c;
+            let (from, w) = (self.from.as_ptr().add(picture), self.w.as_ptr().add(c));
             for [r, u] in self.axes[0].pairs(i) {
-                let row = (n * self.from_size[0] + r) * self.from_size[1];
+                let (from, w) = (from.add(*r), w.add(*u));
                 for [q, v] in columns {
-                    let x = self.from.as_ptr().add((row + q) * self.c + c);
-                    let w = self.w.as_ptr().add((u * self.kw + v) * self.c + c);
+                    let (x, w) = (from.add(*q), w.add(*v));
                     for (k, sum) in sums.iter_mut().enumerate() {
                         let at = k * V::LANES;
                         *sum = V::load(x.add(at)).fma(V::load(w.add(at)), *sum);
@@ -202,10 +212,9 @@ pub(super) fn backward_weights<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dw: &m
     let to = Shared(sums.make_mut().as_mut_ptr());
     Runner::new().run(&Weights { s, x, dy, sums: to, part, rows }, parts, 0);
     let taps = s.kh * s.kw;
+    let sums = sum_parts(sums.make_mut(), taps * s.c);
     for (c, dw) in dw.chunks_exact_mut(taps).enumerate() {
-        for (tap, dw) in dw.iter_mut().enumerate() {
-            *dw = sums[tap * s.c + c..].iter().step_by(taps * s.c).fold(T::ZERO, |a, b| a + *b);
-        }
+        dw.iter_mut().zip(sums[c..].iter().step_by(s.c)).for_each(|(dw, sum)| *dw = *sum);
     }
 }
 
@@ -226,75 +235,137 @@ impl<T: Real> Job<T> for Weights<'_, T> {
         number: usize,
         _: &mut [T],
     ) {
-        let s = self.s;
         for row in number * self.part..self.rows.min((number + 1) * self.part) {
-            let (n, i) = (row / s.out_h(), row % s.out_h());
-            for u in 0..s.kh {
-                let Some(y) = s.under(0, i, u) else { continue };
-                for v in 0..s.kw {
-                    // Outputs first..end have an input under this tap.
-                    let place = |pad: usize| (pad + s.pad[1]).saturating_sub(v * s.dilation[1]);
-                    let first = place(0).div_ceil(s.stride[1]);
-                    let end = place(s.w).div_ceil(s.stride[1]).min(s.out_w());
-                    if first >= end {
-                        continue;
-                    }
-                    let from = first * s.stride[1] + v * s.dilation[1] - s.pad[1];
-                    let x = self.x[((n * s.h + y) * s.w + from) * s.c..].as_ptr();
-                    let dy = self.dy[(row * s.out_w() + first) * s.c..].as_ptr();
-                    let mut c = 0;
-                    // SAFETY: the caller's promise; blocks of channels lie within pixels, and each task has its own sums.
-                    unsafe {
-                        let sums = self.sums.at(((number * s.kh + u) * s.kw + v) * s.c);
-                        let run =
-                            Run { dy, x, step: s.stride[1] * s.c, c: s.c, pixels: end - first };
-                        while c + TOGETHER * V::LANES <= s.c {
-                            run.block::<V, TOGETHER>(c, sums.add(c));
-                            c += TOGETHER * V::LANES;
-                        }
-                        while c + V::LANES <= s.c {
-                            run.block::<V, 1>(c, sums.add(c));
-                            c += V::LANES;
-                        }
-                        while c < s.c {
-                            run.block::<T::Single, 1>(c, sums.add(c));
-                            c += 1;
-                        }
-                    }
+            for u in 0..self.s.kh {
+                if let Some(y) = self.s.under(0, row % self.s.out_h(), u) {
+                    // SAFETY: the caller's promise; each task has its own sums.
+                    unsafe { self.row::<V>(row, y, self.sums.at(self.place(number, u))) };
                 }
             }
         }
     }
 }
 
-/// Pixels of a row of dy, and of x, `step` numbers apart, that meet in one tap.
+impl<T: Real> Weights<'_, T> {
+    /// Where the sums of row `u` of the filters begin in those of a part.
+    fn place(&self, part: usize, u: usize) -> usize {
+        (part * self.s.kh + u) * self.s.kw * self.s.c
+    }
+
+    /// Outputs of a row whose input under column `v` of the filters is not padding.
+    fn seen(&self, v: usize) -> Range<usize> {
+        let s = self.s;
+        let place = |pad: usize| (pad + s.pad[1]).saturating_sub(v * s.dilation[1]);
+        let [first, end] = [place(0), place(s.w)].map(|place| place.div_ceil(s.stride[1]));
+        first..end.min(s.out_w())
+    }
+
+    /// Row `row` of dy with row `y` of x. Three columns of filters share what they read of dy, where all of them see something.
+    #[inline(always)]
+    unsafe fn row<V: Vector<T>>(&self, row: usize, y: usize, sums: *mut T) {
+        let s = self.s;
+        let seen = [0, 1, 2].map(|v| if s.kw == 3 { self.seen(v) } else { 0..0 });
+        let first = seen.iter().map(|r| r.start).max().unwrap_or(0);
+        let end = seen.iter().map(|r| r.end).min().unwrap_or(0);
+        let shared = first..end.max(first);
+        for v in 0..s.kw {
+            let own = self.seen(v);
+            let own = if shared.is_empty() { own } else { own.start..shared.start };
+            // SAFETY: the caller's promise.
+            unsafe { self.run::<V, 1>(row, y, v, own, sums) };
+        }
+        if shared.is_empty() {
+            return;
+        }
+        // SAFETY: as above; every sum goes on in the order of the columns.
+        unsafe {
+            self.run::<V, 3>(row, y, 0, shared.clone(), sums);
+            for v in 0..3 {
+                self.run::<V, 1>(row, y, v, shared.end..self.seen(v).end, sums);
+            }
+        }
+    }
+
+    /// Outputs `columns` of a row with `K` columns of filters from `v` on.
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>, const K: usize>(
+        &self,
+        row: usize,
+        y: usize,
+        v: usize,
+        columns: Range<usize>,
+        sums: *mut T,
+    ) {
+        if columns.is_empty() {
+            return;
+        }
+        let s = self.s;
+        let (n, first) = (row / s.out_h(), columns.start);
+        let from = first * s.stride[1] + v * s.dilation[1] - s.pad[1];
+        let run = Run {
+            dy: self.dy[(row * s.out_w() + first) * s.c..].as_ptr(),
+            x: self.x[((n * s.h + y) * s.w + from) * s.c..].as_ptr(),
+            step: s.stride[1] * s.c,
+            tap: s.dilation[1] * s.c,
+            c: s.c,
+            pixels: columns.len(),
+        };
+        let mut c = 0;
+        // SAFETY: the caller's promise; blocks of channels lie within pixels.
+        unsafe {
+            let sums = sums.add(v * s.c);
+            while c + TOGETHER * V::LANES <= s.c {
+                run.block::<V, TOGETHER, K>(c, sums.add(c));
+                c += TOGETHER * V::LANES;
+            }
+            while c + V::LANES <= s.c {
+                run.block::<V, 1, K>(c, sums.add(c));
+                c += V::LANES;
+            }
+            while c < s.c {
+                run.block::<T::Single, 1, K>(c, sums.add(c));
+                c += 1;
+            }
+        }
+    }
+}
+
+/// Pixels of a row of dy, and of x, `step` numbers apart, that meet in taps `tap` numbers apart.
 struct Run<T> {
     dy: *const T,
     x: *const T,
     step: usize,
+    tap: usize,
     c: usize,
     pixels: usize,
 }
 
 impl<T: Real> Run<T> {
-    /// Adds the products of `B` vectors of channels from `c` on to `sums`.
+    /// Adds the products of `B` vectors of channels from `c` on to the sums of `K` taps.
     #[inline(always)]
-    unsafe fn block<V: Vector<T>, const B: usize>(&self, c: usize, to: *mut T) {
+    unsafe fn block<V: Vector<T>, const B: usize, const K: usize>(&self, c: usize, to: *mut T) {
         // SAFETY: the caller's promise.
         unsafe {
-            let mut sums = [V::splat(T::ZERO); B];
-            for (k, sum) in sums.iter_mut().enumerate() {
-                *sum = V::load(to.add(k * V::LANES));
+            let mut sums = [[V::splat(T::ZERO); B]; K];
+            for (v, sums) in sums.iter_mut().enumerate() {
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    *sum = V::load(to.add(v * self.c + k * V::LANES));
+                }
             }
             for j in 0..self.pixels {
                 let (dy, x) = (self.dy.add(j * self.c + c), self.x.add(j * self.step + c));
-                for (k, sum) in sums.iter_mut().enumerate() {
-                    let at = k * V::LANES;
-                    *sum = V::load(dy.add(at)).fma(V::load(x.add(at)), *sum);
+                for (v, sums) in sums.iter_mut().enumerate() {
+                    let x = x.add(v * self.tap);
+                    for (k, sum) in sums.iter_mut().enumerate() {
+                        let at = k * V::LANES;
+                        *sum = V::load(dy.add(at)).fma(V::load(x.add(at)), *sum);
+                    }
                 }
             }
-            for (k, sum) in sums.into_iter().enumerate() {
-                sum.store(to.add(k * V::LANES));
+            for (v, sums) in sums.iter().enumerate() {
+                for (k, sum) in sums.iter().enumerate() {
+                    sum.store(to.add(v * self.c + k * V::LANES));
+                }
             }
         }
     }

@@ -1,5 +1,41 @@
-//! Convolution of channels-last pictures, and its gradients: by Winograd's algorithm where f32 allows, channel by channel where
-//! each has its own filter, else as a product with patches that are never in memory as a whole.
+//! Convolution of channels-last pictures, and its two gradients.
+//!
+//! x is (N, H, W, C), y is (N, H', W', F), and the weights come as a user has them, (F, C/groups, KH, KW); each way repacks them,
+//! for they are small. [`naive`] says what is computed, in explicit loops:
+//!
+//! ```text
+//! y[n,i,j,f] = sum over u, v, c of x[n, i s + u d - p, j s + v d - p, c] w[f,c,u,v]      (x is 0 in the padding)
+//! dx = every dy w added where its x was read        dw[f,c,u,v] = sum over n, i, j of dy x
+//! ```
+//!
+//! Which of five ways it goes depends on the type and on the shape of a picture and of the filters: not on the number of pictures,
+//! so that a result does not depend on the batch it is in, and not on threads or instructions. Each way fixes the order of its
+//! sums by the shape, so that all levels and any number of threads give the same bits; a safe twin of each gives them too.
+//!
+//! - **Winograd**: f32, 3 x 3 filters, stride 1, 16 channels and filters or more. Four by four outputs at a time cost 36
+//!   multiplications a channel instead of 144: tiles of 6 x 6 inputs, and weights, go to their values at five points and
+//!   infinity, where convolution is multiplication, hence 36 products of matrices (tiles x C) and (C x F), and the results come
+//!   back. A block of tiles goes all the way while it is in the second-level cache, so x is read from memory once and y written
+//!   once, with its bias and ReLU. Backward by data is the same with turned and transposed weights. Backward by weights sums
+//!   over tiles before it comes back: F(3 x 3, 4 x 4), 4 x 4 gradients taking the place of the filter.
+//! - **Rows** (forward and backward by weights): a row of a filter lies side by side in memory, so tiles of the product read
+//!   patches from rows of the picture themselves, which only get their zeroes on both sides in scratch memory. Each number of y
+//!   is one chain of fused multiply-adds in the order (u, v, c). f64 goes this way, and first layers, whose three channels make
+//!   patches of 27 or 147 numbers.
+//! - **Direct** (dilated filters and groups; backward by data of all but Winograd): patches are copied into a block that stays in
+//!   the cache, and [`gemm`](mod@crate::gemm) multiplies it; the whole matrix of patches is never in memory. Backward by data
+//!   multiplies first and adds the products up where they belong, picture by picture.
+//! - **1 x 1** filters at stride 1 are one product of (N H W, C) and (C, F).
+//! - **Depthwise**: a filter for each channel. Channels are the lanes, and there is no product.
+//!
+//! Winograd's results are less exact than plain sums, since the transforms cancel. In units of the root of the mean square of the
+//! results, the errors of forward with 96 channels have a root mean square of 1.0e-6 and reach 9e-6; those of plain chains have
+//! 5e-7 and reach 4e-6. The points are 0, +-3/4, +-3/2; with the customary 0, +-1, +-2 the errors are about twice as large
+//! (`A` in `winograd/transform.rs` set to 1). A NaN or an infinity spreads over its tile. All three passes are measured against
+//! f64 by `cargo test --release -p chainrule-kernels --lib winograd::errors -- --nocapture`.
+//!
+//! Sources: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), for Winograd's algorithm and its
+//! blocks; K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), for panels and tiles.
 
 mod depthwise;
 mod direct;

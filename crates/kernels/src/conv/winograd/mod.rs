@@ -1,5 +1,7 @@
 //! Winograd's convolution with 3 x 3 filters: a quarter of the multiplications.
 
+#[cfg(test)]
+mod errors;
 mod forward;
 mod pictures;
 mod product;

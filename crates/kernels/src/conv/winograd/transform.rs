@@ -1,14 +1,14 @@
 //! The transforms of Winograd's convolution, one vector of channels at a time.
 //!
 //! Each is the same one-dimensional step along both axes of a square. The steps belong to the points 0, +-a, +-2a and infinity
-//! with a = 3/4: with those the errors are half of what the customary points 0, +-1, +-2 give, and most constants stay exact.
+//! with a = 3/4: the errors are about half of those of the customary a = 1, and most constants stay exact.
 
 use crate::gemm::vector::Vector;
 
 /// The point a.
 pub(super) const A: f32 = 0.75;
 /// The point 2a.
-pub(super) const B: f32 = 1.5;
+pub(super) const B: f32 = 2.0 * A;
 /// a squared.
 pub(super) const AA: f32 = A * A;
 /// The square of 2a.
