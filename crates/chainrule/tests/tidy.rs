@@ -158,3 +158,25 @@ fn the_project_speaks_of_itself_alone() {
         }
     }
 }
+
+#[test]
+fn every_promise_has_its_test() {
+    let page = fs::read_to_string(root().join("docs/promises.md")).expect("the page of promises");
+    let rows: Vec<&str> =
+        page.lines().filter(|l| l.starts_with("| ") && !l.contains("| test |")).collect();
+    assert!(rows.len() > 10, "{} promises", rows.len());
+    for row in rows {
+        let test = row
+            .split('`')
+            .rev()
+            .find(|part| part.contains("::"))
+            .unwrap_or_else(|| panic!("no test: {row}"));
+        let (file, name) = test.split_once("::").expect("found by it");
+        let text = fs::read_to_string(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let before = text.split(&format!("fn {name}()")).next().expect("the beginning");
+        assert!(
+            before.len() < text.len() && before.trim_end().ends_with("#[test]"),
+            "{test} is no test"
+        );
+    }
+}

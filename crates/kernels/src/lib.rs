@@ -1,6 +1,7 @@
 //! The numerical kernels of chainrule: slices and sizes in, slices out. The only crate with `unsafe`.
 
 pub mod buffer;
+pub mod clip;
 pub mod conv;
 pub mod counting;
 pub mod dropout;

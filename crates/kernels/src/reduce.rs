@@ -116,3 +116,14 @@ pub fn regularize<T: Real>(w: &[T], dw: &mut [T], reg: f64) -> f64 {
     });
     partial.iter().sum()
 }
+
+/// The sum of squares: blocks of [`BLOCK`] as `lane_squares` has them, then the blocks in order.
+pub fn sum_squares<T: Real>(x: &[T]) -> f64 {
+    let mut partial = Buffer::<f64>::zeroed(x.len().div_ceil(BLOCK));
+    // Some blocks a task, so that short vectors stay on their caller's thread.
+    parallel_chunks(partial.make_mut(), 4, |task, sums| {
+        let blocks = x[task * 4 * BLOCK..].chunks(BLOCK);
+        sums.iter_mut().zip(blocks).for_each(|(sum, block)| *sum = lane_squares(block));
+    });
+    partial.iter().sum()
+}

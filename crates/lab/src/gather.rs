@@ -123,9 +123,12 @@ fn headline(
     }
     say("steps", summary::thousands(stored.steps() as usize));
     if let Some(outcome) = &stored.outcome {
-        let speed = (outcome.steps * stored.plan.batch) as f64 / outcome.seconds.max(1e-9);
+        let steps = outcome.steps.saturating_sub(outcome.resumed_at);
+        let speed = (steps * stored.plan.batch) as f64 / outcome.seconds.max(1e-9);
         say("seconds", format!("{:.1}", outcome.seconds));
-        say("pictures a second", summary::thousands(speed as usize));
+        if steps > 0 {
+            say("pictures a second", summary::thousands(speed as usize));
+        }
     }
     if let Some(model) = model {
         say("parameters", short(count_params(model)));

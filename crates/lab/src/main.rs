@@ -12,14 +12,15 @@ mod results;
 mod run;
 mod settings;
 mod show;
+mod signals;
 mod stored;
 mod watch;
 
 use chainrule_kernels::environment;
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compare, eval, gradcheck, home, lab, predict, report as report_again, runs, summary,
-    train,
+    bench, compare, eval, gradcheck, home, lab, lr_find, predict, report as report_again, runs,
+    summary, train,
 };
 use std::process::ExitCode;
 
@@ -45,6 +46,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Make the report of a run again
     Report(report_again::ReportArgs),
+    /// Find a learning rate by trying many, and draw the loss over them
+    LrFind(Box<lr_find::LrFindArgs>),
     /// Check hand-derived gradients against numerical ones
     Gradcheck(gradcheck::GradcheckArgs),
     /// Show a model's layers, output shapes, parameters, multiply-adds and memory
@@ -76,6 +79,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Runs(args)) => runs::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Report(args)) => report_again::run(&args),
+        Some(Command::LrFind(args)) => lr_find::run(*args),
         Some(Command::Gradcheck(args)) => gradcheck::run(&args),
         Some(Command::Summary(args)) => summary::run(*args),
         Some(Command::Bench(args)) => bench::run(&args),

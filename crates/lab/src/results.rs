@@ -26,6 +26,9 @@ pub struct Outcome {
     pub steps: usize,
     /// How long it took.
     pub seconds: f64,
+    /// Steps that were done before the run was last gone on with; `seconds` counts the rest.
+    #[serde(default)]
+    pub resumed_at: usize,
     /// The command that made the run, as it can be pasted into a shell.
     pub command: String,
     /// The machine as (name, value).
@@ -79,6 +82,7 @@ pub fn finish(
         final_loss: history.loss.last().copied().filter(|l| l.is_finite()),
         steps: history.loss.len(),
         seconds,
+        resumed_at: run.resumed_at,
         command: command_line(),
         machine: machine::facts(),
     };
@@ -98,13 +102,9 @@ pub fn write_report(stored: &Stored, used: Option<(&Trained, &Splits)>) -> Resul
 }
 
 /// The command that made this run, as it can be pasted into a shell.
-fn command_line() -> String {
-    let plain = |a: &String| {
-        !a.is_empty() && a.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=,+:@".contains(c))
-    };
-    let quoted = |a: String| if plain(&a) { a } else { format!("'{}'", a.replace('\'', r"'\''")) };
+pub fn command_line() -> String {
     std::iter::once("chainrule".to_string())
-        .chain(std::env::args().skip(1).map(quoted))
+        .chain(std::env::args().skip(1).map(|word| show::quoted(&word)))
         .collect::<Vec<_>>()
         .join(" ")
 }

@@ -5,6 +5,8 @@
 
 mod check;
 mod file;
+mod resume;
+mod widths;
 
 use anyhow::Result;
 use chainrule::Error;
@@ -14,6 +16,7 @@ use chainrule::tensor::DType;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use widths::{Widths, widths};
 
 macro_rules! settings {
     (
@@ -74,6 +77,16 @@ settings! {
     /// Whether the best state includes running averages (the course forgot them)
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     best_includes_buffers: bool = true;
+    /// Stop after so many epochs in a row without a better validation accuracy; 0 to train to the end
+    patience: usize = 0;
+    /// Shrink the gradients of a step so that their norm together is at most this; 0 for not at all
+    clip_norm: f64 = 0.0;
+    /// Pull each number of a gradient into [-value, value]; 0 for not at all
+    clip_value: f64 = 0.0;
+    /// What a loss or gradient that is not a finite number does: stop (before the weights are touched), continue
+    on_nan: String = "stop".into();
+    /// When checkpoints are written: auto (epochs, some distance apart, and every minute), epoch, end, steps (500), seconds (30s)
+    checkpoint_every: String = "auto".into();
     /// The seed of everything random
     seed: u64 = 0;
     /// Threads; results do not depend on it. 0 for all processors
@@ -185,25 +198,6 @@ settings! {
     final_div_factor: f64;
 }
 
-/// A list of whole numbers, written as `200,150`. In a file also as an array.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Widths(pub Vec<usize>);
-
-impl<'de> Deserialize<'de> for Widths {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            List(Vec<usize>),
-            Text(String),
-        }
-        match Form::deserialize(d)? {
-            Form::List(list) => Ok(Widths(list)),
-            Form::Text(text) => widths(&text).map_err(serde::de::Error::custom),
-        }
-    }
-}
-
 fn norm_named(name: &str) -> Result<Norm> {
     check::one_of("norm", name, &Norm::ALL.map(Norm::name))?;
     Ok(Norm::ALL.into_iter().find(|n| n.name() == name).unwrap_or_default())
@@ -218,16 +212,6 @@ pub fn as_flags<T>(result: chainrule::Result<T>) -> Result<T> {
         }
         other => other.into(),
     })
-}
-
-fn widths(text: &str) -> std::result::Result<Widths, String> {
-    let parse = |part: &str| {
-        part.trim().parse::<usize>().map_err(|_| format!("{part:?} is not a whole number"))
-    };
-    if text.trim().is_empty() {
-        return Ok(Widths(Vec::new()));
-    }
-    text.split(',').map(parse).collect::<std::result::Result<_, _>>().map(Widths)
 }
 
 impl Settings {

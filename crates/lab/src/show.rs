@@ -12,10 +12,36 @@ pub fn line(text: impl AsRef<str>) {
     let _ = writeln!(anstream::stdout(), "{}", text.as_ref());
 }
 
-/// Writes an error as one sentence to standard error.
+/// Writes an error as one sentence to standard error. Our errors say their cause themselves; it is not said twice.
 pub fn error(error: &anyhow::Error) {
     let red = color(AnsiColor::Red);
-    let _ = writeln!(anstream::stderr(), "{red}error:{red:#} {error:#}");
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    let _ = writeln!(anstream::stderr(), "{red}error:{red:#} {text}");
+}
+
+/// Writes a sentence that should not be missed to standard error.
+pub fn warning(text: &str) {
+    let yellow = color(AnsiColor::Yellow);
+    let _ = writeln!(anstream::stderr(), "{yellow}warning:{yellow:#} {text}");
+}
+
+/// Writes a line that is no result to standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// A word of a command line, as it can be pasted into a shell.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,+:@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_string();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// A bold colour of the terminal's own palette.

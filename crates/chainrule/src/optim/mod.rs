@@ -45,6 +45,9 @@ pub trait UpdateRule: Send {
     /// If `dw` does not have the shape and type of `w`, or no step has begun.
     fn update(&mut self, slot: usize, w: &mut Tensor, dw: &Tensor, lr: f64, decay: bool);
 
+    /// The hyperparameters it works with, to compare them with those of a saved training.
+    fn hyperparameters(&self) -> String;
+
     /// What the rule remembers, to be saved.
     fn state(&self) -> State;
 
@@ -123,7 +126,7 @@ fn decay_of(hyper: &Hyper, decay: bool) -> f64 {
     if decay { hyper.weight_decay } else { 0.0 }
 }
 
-/// The methods of [`UpdateRule`] that are the same for all: the rule's struct has `slots`.
+/// The methods of [`UpdateRule`] that are the same for all: the rule's struct has `hyper` and `slots`.
 macro_rules! remembered {
     () => {
         fn name(&self) -> &'static str {
@@ -131,6 +134,9 @@ macro_rules! remembered {
         }
         fn begin_step(&mut self) {
             self.slots.begin_step();
+        }
+        fn hyperparameters(&self) -> String {
+            format!("{:?}", self.hyper)
         }
         fn state(&self) -> super::State {
             self.slots.save()

@@ -1,19 +1,29 @@
 //! Training: the solver, what it reports, and what it leaves behind.
 
 mod accuracy;
+pub mod checkpoint;
+mod clip;
 mod examples;
+mod finite;
 mod log;
 pub mod metrics;
 mod observer;
+mod options;
+mod rate;
 mod solver;
+mod state;
 mod tensorboard;
 mod weights;
 
 pub use accuracy::{Confusion, accuracy, argmax_rows, predictions};
+pub use clip::global_norm;
 pub use examples::{Arrays, Examples};
 pub use log::{LoggedCheck, LoggedStep, Metrics};
 pub use metrics::{ClassScore, ClassScores, Evaluation};
-pub use observer::{CheckEvent, CourseLog, Observer, Quiet, StepEvent};
-pub use solver::{History, OnNonFinite, Sampling, Solver, SolverOptions};
+pub use observer::{CheckEvent, CourseLog, Flow, Moment, Observer, Quiet, StepEvent};
+pub use options::{OnNonFinite, Sampling, SolverOptions};
+pub use rate::{RateCurve, RateRange};
+pub use solver::{History, Solver};
+pub use state::{Best, SolverState};
 pub use tensorboard::EventWriter;
 pub use weights::{load_weights, save_weights, write_atomically};

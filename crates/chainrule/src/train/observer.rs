@@ -1,5 +1,6 @@
 //! Whoever wants to show something of a training observes it.
 
+use super::state::SolverState;
 use crate::error::Result;
 use crate::models::Model;
 use crate::tensor::Tensor;
@@ -39,6 +40,34 @@ pub struct CheckEvent {
     pub best: bool,
 }
 
+/// The moment between two steps, when everything is in order: where a checkpoint is taken, and where a training can stop.
+pub struct Moment<'a> {
+    /// Steps done.
+    pub step: usize,
+    /// Whether the last of them ended an epoch.
+    pub epoch_ended: bool,
+    /// Whether the training is over.
+    pub is_last: bool,
+    pub(super) state: &'a dyn Fn() -> SolverState,
+}
+
+impl Moment<'_> {
+    /// Everything that the steps to come depend on. Cheap: its tensors share storage with the training's, and what is written
+    /// next is copied first.
+    pub fn state(&self) -> SolverState {
+        (self.state)()
+    }
+}
+
+/// Whether a training goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// With the next step.
+    Go,
+    /// Not now: it ends here, with the best parameters so far.
+    Stop,
+}
+
 /// Sees what happens in a training. An error stops it.
 pub trait Observer {
     /// After each step.
@@ -59,6 +88,36 @@ pub trait Observer {
         _grads: &[Tensor],
     ) -> Result<()> {
         Ok(())
+    }
+
+    /// Between two steps, after what the two above were told of the first; and after the last.
+    fn moment(&mut self, _moment: &Moment<'_>) -> Result<Flow> {
+        Ok(Flow::Go)
+    }
+}
+
+/// Several observers, one after the other. The training stops if one of them says so.
+impl<const N: usize> Observer for [&mut dyn Observer; N] {
+    fn step(&mut self, event: &StepEvent) -> Result<()> {
+        self.iter_mut().try_for_each(|o| o.step(event))
+    }
+
+    fn check(&mut self, event: &CheckEvent) -> Result<()> {
+        self.iter_mut().try_for_each(|o| o.check(event))
+    }
+
+    fn weights(&mut self, event: &CheckEvent, model: &dyn Model, grads: &[Tensor]) -> Result<()> {
+        self.iter_mut().try_for_each(|o| o.weights(event, model, grads))
+    }
+
+    fn moment(&mut self, moment: &Moment<'_>) -> Result<Flow> {
+        let mut flow = Flow::Go;
+        for observer in self {
+            if observer.moment(moment)? == Flow::Stop {
+                flow = Flow::Stop;
+            }
+        }
+        Ok(flow)
     }
 }
 

@@ -2,83 +2,15 @@
 
 use super::Examples;
 use super::accuracy::accuracy;
-use super::observer::{CheckEvent, Observer, StepEvent};
-use crate::error::{Error, Result};
+use super::observer::{CheckEvent, Flow, Moment, Observer, StepEvent};
+use super::options::{OnNonFinite, Sampling, SolverOptions};
+use super::state::Best;
+use super::{clip, finite};
+use crate::error::Result;
 use crate::models::Model;
-use crate::optim::{Progress, Schedule, UpdateRule};
+use crate::optim::{Progress, UpdateRule};
 use crate::rng::Rng;
-use crate::tensor::{Tensor, float};
-use chainrule_kernels::reduce::all_finite;
-
-/// Which examples a step sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sampling {
-    /// Each epoch visits the examples in a new order, keyed by (seed, epoch); a last batch that is not full is left out, so
-    /// that every step has the same size. What is left out changes from epoch to epoch.
-    Shuffled,
-    /// Each step draws its examples with replacement, as the course does: an epoch is only a count.
-    WithReplacement,
-}
-
-/// What to do when a loss or a gradient is not a finite number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnNonFinite {
-    /// Stop before the weights are touched.
-    Stop,
-    /// Go on, as the course does.
-    Continue,
-}
-
-/// How to train. The default is our own way; [`SolverOptions::course`] is the course's.
-#[derive(Clone, Debug)]
-pub struct SolverOptions {
-    /// Examples a step.
-    pub batch_size: usize,
-    /// Passes over the training examples.
-    pub epochs: usize,
-    /// The learning rate before the schedule.
-    pub learning_rate: f64,
-    /// How the learning rate changes.
-    pub schedule: Schedule,
-    /// Training examples that a check of the accuracy samples; all if there are not more.
-    pub train_samples: usize,
-    /// Validation examples that a check samples; `None` for all.
-    pub val_samples: Option<usize>,
-    /// Which examples a step sees.
-    pub sampling: Sampling,
-    /// Whether the best state includes running averages. The course forgot them.
-    pub best_includes_buffers: bool,
-    /// What happens to a loss that is not finite.
-    pub on_non_finite: OnNonFinite,
-}
-
-impl Default for SolverOptions {
-    fn default() -> Self {
-        SolverOptions {
-            batch_size: 100,
-            epochs: 10,
-            learning_rate: 1e-2,
-            schedule: Schedule::constant(),
-            train_samples: 1000,
-            val_samples: None,
-            sampling: Sampling::Shuffled,
-            best_includes_buffers: true,
-            on_non_finite: OnNonFinite::Stop,
-        }
-    }
-}
-
-impl SolverOptions {
-    /// The course's defaults: batches with replacement, running averages left as they end, no stop at infinity.
-    pub fn course() -> Self {
-        SolverOptions {
-            sampling: Sampling::WithReplacement,
-            best_includes_buffers: false,
-            on_non_finite: OnNonFinite::Continue,
-            ..SolverOptions::default()
-        }
-    }
-}
+use crate::tensor::Tensor;
 
 /// What a training went through.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,25 +29,25 @@ pub struct History {
     pub learning_rate: f64,
 }
 
-/// The parameters, and the buffers, at the best check.
-struct Best {
-    params: Vec<Tensor>,
-    buffers: Vec<(String, Tensor)>,
-}
-
 /// Trains a model. Owns the loop and the history; whoever wants to show something observes it.
+///
+/// Everything that the steps to come depend on can be taken out ([`Solver::state`]) and put back ([`Solver::restore`]); the
+/// training then goes on bit for bit.
 pub struct Solver<'a> {
-    model: &'a mut dyn Model,
-    rule: Box<dyn UpdateRule>,
-    train: &'a dyn Examples,
-    val: &'a dyn Examples,
-    options: SolverOptions,
-    history: History,
-    best: Option<Best>,
-    order: Vec<usize>,
-    indices: Vec<usize>,
-    labels: Vec<usize>,
-    grads: Vec<Tensor>,
+    pub(super) model: &'a mut dyn Model,
+    pub(super) rule: Box<dyn UpdateRule>,
+    pub(super) train: &'a dyn Examples,
+    pub(super) val: &'a dyn Examples,
+    pub(super) options: SolverOptions,
+    pub(super) history: History,
+    pub(super) best: Option<Best>,
+    /// Epochs since the best check.
+    pub(super) waited: usize,
+    /// The order in which the epoch visits the examples; empty while it has none.
+    pub(super) order: Vec<usize>,
+    pub(super) indices: Vec<usize>,
+    pub(super) labels: Vec<usize>,
+    pub(super) grads: Vec<Tensor>,
 }
 
 impl<'a> Solver<'a> {
@@ -152,6 +84,7 @@ impl<'a> Solver<'a> {
             options,
             history: History::default(),
             best: None,
+            waited: 0,
             order: Vec::new(),
             indices: Vec::new(),
             labels: Vec::new(),
@@ -182,7 +115,23 @@ impl<'a> Solver<'a> {
         &self.history
     }
 
-    /// Trains to the end and leaves the model with the parameters (and buffers) of its best check.
+    /// Steps done.
+    pub fn steps_done(&self) -> usize {
+        self.history.loss.len()
+    }
+
+    /// Whether there is nothing left to do: all steps are done, or the patience is over.
+    pub fn is_done(&self) -> bool {
+        self.steps_done() >= self.steps() || self.is_out_of_patience()
+    }
+
+    /// Whether the training ended, or will end, because the validation accuracy got no better.
+    pub fn is_out_of_patience(&self) -> bool {
+        self.options.patience.is_some_and(|most| self.waited >= most)
+    }
+
+    /// Trains to the end, from the first step or from where [`Solver::restore`] put it, and leaves the model with the parameters
+    /// (and buffers) of its best check.
     ///
     /// # Errors
     /// If a loss or gradient is not finite (unless that is allowed), or the observer returns an error. The model then has the
@@ -194,13 +143,13 @@ impl<'a> Solver<'a> {
     }
 
     fn run(&mut self, rng: &mut Rng, observer: &mut dyn Observer) -> Result<()> {
-        let (steps, per_epoch) = (self.steps(), self.steps_per_epoch());
-        for t in 0..steps {
-            let epoch = self.history.epoch;
+        let steps = self.steps();
+        while !self.is_done() {
+            let (t, epoch) = (self.steps_done(), self.history.epoch);
             rng.at(epoch as u64, t as u64);
             let learning_rate = self.rate(t);
             let loss = self.step(t, learning_rate, rng)?;
-            let examples = self.indices.len();
+            let examples = self.examples_a_step();
             observer.step(&StepEvent {
                 step: t + 1,
                 steps,
@@ -209,21 +158,38 @@ impl<'a> Solver<'a> {
                 learning_rate,
                 examples,
             })?;
-            let epoch_ends = (t + 1) % per_epoch == 0;
-            if epoch_ends {
-                self.history.epoch += 1;
-            }
+            let epoch_ended = self.ends_epoch(t);
+            self.history.epoch += usize::from(epoch_ended);
             self.history.learning_rate = self.rate(t + 1);
-            if t == 0 || epoch_ends || t + 1 == steps {
+            if self.is_checked(t) {
                 let event = self.check(t + 1, rng);
+                self.waited = match (event.best, epoch_ended) {
+                    (true, _) => 0,
+                    (false, ended) => self.waited + usize::from(ended),
+                };
                 observer.check(&event)?;
                 observer.weights(&event, self.model, &self.grads)?;
+            }
+            let (is_last, state) = (self.is_done(), || self.state(rng));
+            let moment = Moment { step: t + 1, epoch_ended, is_last, state: &state };
+            if observer.moment(&moment)? == Flow::Stop {
+                break;
             }
         }
         Ok(())
     }
 
-    fn rate(&self, step: usize) -> f64 {
+    /// Whether step `t` (from 0) is the last of its epoch.
+    pub(super) fn ends_epoch(&self, t: usize) -> bool {
+        (t + 1).is_multiple_of(self.steps_per_epoch())
+    }
+
+    /// Whether the accuracies are measured after step `t` (from 0): the first, the last of each epoch, the very last.
+    pub(super) fn is_checked(&self, t: usize) -> bool {
+        t == 0 || self.ends_epoch(t) || t + 1 == self.steps()
+    }
+
+    pub(super) fn rate(&self, step: usize) -> f64 {
         let at = Progress::new(step, self.steps(), self.steps_per_epoch());
         self.options.schedule.lr(self.options.learning_rate, at)
     }
@@ -244,8 +210,9 @@ impl<'a> Solver<'a> {
         self.labels.extend(self.indices.iter().map(|i| self.train.label(*i)));
         let loss = self.model.loss(&x, &self.labels, rng, &mut self.grads);
         if self.options.on_non_finite == OnNonFinite::Stop {
-            self.refuse_non_finite(t + 1, loss)?;
+            finite::require(t + 1, loss, self.model.params(), &self.grads)?;
         }
+        clip::clip(&mut self.grads, self.options.clip_value, self.options.clip_norm);
         self.history.loss.push(loss);
         self.rule.begin_step();
         for (slot, (param, grad)) in self.model.params_mut().iter_mut().zip(&self.grads).enumerate()
@@ -253,6 +220,14 @@ impl<'a> Solver<'a> {
             self.rule.update(slot, &mut param.value, grad, learning_rate, param.decay);
         }
         Ok(loss)
+    }
+
+    /// How many examples a step sees.
+    pub(super) fn examples_a_step(&self) -> usize {
+        match self.options.sampling {
+            Sampling::WithReplacement => self.options.batch_size,
+            Sampling::Shuffled => self.options.batch_size.min(self.train.len()),
+        }
     }
 
     /// Chooses the examples of step `t`.
@@ -268,24 +243,6 @@ impl<'a> Solver<'a> {
         self.indices.clear();
         self.indices
             .extend_from_slice(&self.order[(within * batch).min(n)..((within + 1) * batch).min(n)]);
-    }
-
-    fn refuse_non_finite(&self, step: usize, loss: f64) -> Result<()> {
-        let refusal = |what: String, value| {
-            let advice =
-                "the weights were left as they were; try a smaller learning rate or weight scale";
-            Err(Error::NotFinite { step, what, value, advice: advice.to_string() })
-        };
-        if !loss.is_finite() {
-            return refusal("the loss".to_string(), loss);
-        }
-        for (param, grad) in self.model.params().iter().zip(&self.grads) {
-            if !float!(grad.dtype(), T => all_finite(grad.data::<T>())) {
-                let value = grad.to_vec().into_iter().find(|v| !v.is_finite());
-                return refusal(format!("a gradient of {}", param.name), value.unwrap_or(f64::NAN));
-            }
-        }
-        Ok(())
     }
 
     /// Measures both accuracies and remembers the model if it is the best so far.

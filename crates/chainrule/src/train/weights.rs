@@ -1,12 +1,12 @@
 //! Weights in a file: safetensors, written so that a crash leaves either the old file or the new one.
 
+use super::checkpoint::{System, replace};
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::tensor::{DType, Order, Tensor, float};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 
 /// Writes a file so that it is complete or absent: a temporary neighbour is written, flushed to disk and renamed, and the
@@ -15,18 +15,7 @@ use std::path::Path;
 /// # Errors
 /// What the file system says, with the path.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = path.with_file_name(format!(".{name}.new"));
-    let written = File::create(&temporary)
-        .and_then(|mut f| f.write_all(contents).and_then(|()| f.sync_all()));
-    if let Err(source) = written.and_then(|()| fs::rename(&temporary, path)) {
-        let _ = fs::remove_file(&temporary);
-        return Err(Error::io("write", path)(source));
-    }
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Not every file system can flush a directory; the file itself is safe by now.
-    let _ = File::open(directory).and_then(|d| d.sync_all());
-    Ok(())
+    replace(&System, path, None, &|out| out.write_all(contents)).map_err(Error::io("write", path))
 }
 
 /// Every tensor of a model by name: parameters, then buffers.

@@ -6,6 +6,7 @@ pub mod eval;
 pub mod gradcheck;
 pub mod home;
 pub mod lab;
+pub mod lr_find;
 pub mod predict;
 pub mod report;
 pub mod runs;

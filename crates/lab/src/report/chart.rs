@@ -66,10 +66,19 @@ pub(super) struct LineChart<'a> {
 const MOST_MARKERS: usize = 40;
 
 impl LineChart<'_> {
-    /// The chart as a `figure`.
+    /// The chart as a `figure`, over something counted.
     pub fn to_html(&self) -> String {
+        self.over(x_axis(&self.series))
+    }
+
+    /// The chart as a `figure`, over something measured that is positive and lies over decades.
+    pub fn to_html_over_decades(&self) -> String {
+        let (lo, hi) = extent(self.series.iter().flat_map(|s| s.points.iter().map(|p| p.0)));
+        self.over(Scale { log: true, ..Scale::exact(lo, hi) })
+    }
+
+    fn over(&self, x: Scale) -> String {
         let series: Vec<Curve> = self.series.iter().map(|s| thin(&s.points)).collect();
-        let x = x_axis(&self.series);
         let mut svg = String::new();
         let left = self.y_ticks(&mut svg);
         self.x_ticks(&x, &mut svg);
@@ -96,7 +105,7 @@ impl LineChart<'_> {
              <title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-text\">{text}</desc>\n\
              {svg}<g class=\"cursor\"></g>\n</svg>\n</div>\n\
              <p class=\"axis\">{x_name}</p>\n</figure>\n",
-            legend = self.legend(&series),
+            legend = self.legend(&x, &series),
             text = escape(self.description),
             x_name = escape(self.x_name),
         )
@@ -124,7 +133,7 @@ impl LineChart<'_> {
     fn x_ticks(&self, x: &Scale, svg: &mut String) {
         let ticks = x.ticks(6, true);
         for tick in &ticks {
-            let label = x.label(*tick, &ticks, Format::Count);
+            let label = x.label(*tick, &ticks, x_format(x));
             let at = round(100.0 * x.place(*tick));
             let _ = writeln!(
                 svg,
@@ -177,7 +186,7 @@ impl LineChart<'_> {
     }
 
     /// The legend: a sample of each curve, its name, its last value, and where that is.
-    fn legend(&self, series: &[Curve]) -> String {
+    fn legend(&self, x: &Scale, series: &[Curve]) -> String {
         let mut html = String::from("<figcaption class=\"legend\" aria-live=\"polite\">\n");
         for (curve, Series { name, look, .. }) in series.iter().zip(&self.series) {
             let class = look.class;
@@ -201,7 +210,7 @@ impl LineChart<'_> {
             );
         }
         let last = self.series.iter().filter_map(|s| s.points.last()).map(|p| p.0);
-        let at = measured(extent(last).1, Format::Count);
+        let at = measured(extent(last).1, x_format(x));
         let name = escape(self.x_name);
         let _ = writeln!(html, "<span class=\"at\">{name} <b>{at}</b></span>\n</figcaption>");
         html
@@ -220,10 +229,15 @@ impl LineChart<'_> {
             .collect();
         let Scale { lo, hi, log } = self.y;
         json!({
-            "x": [x.lo, x.hi], "y": [lo, hi], "log": log,
+            "x": [x.lo, x.hi], "y": [lo, hi], "log": log, "decades": x.log,
             "percent": self.format == Format::Percent, "series": series,
         })
     }
+}
+
+/// How values on the x axis are written.
+fn x_format(x: &Scale) -> Format {
+    if x.log { Format::Number } else { Format::Count }
 }
 
 /// The x axis all series share: exactly as wide as the data, but from zero when they begin near it.

@@ -9,6 +9,7 @@ mod compare;
 mod curve;
 pub mod html;
 pub mod picture;
+pub mod rates;
 mod scale;
 mod seen;
 #[cfg(test)]

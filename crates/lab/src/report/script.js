@@ -68,7 +68,8 @@ for (const figure of document.querySelectorAll(".chart")) {
   const longest = data.series.reduce((a, b) => b.x.length > a.x.length ? b : a).x;
   let index = longest.length - 1;
 
-  const left = (x) => 100 * (x - x0) / (x1 - x0);
+  const along = (x) => data.decades ? Math.log(x / x0) / Math.log(x1 / x0) : (x - x0) / (x1 - x0);
+  const left = (x) => 100 * along(x);
   const top = (y) => {
     const place = data.log ? Math.log(y / y0) / Math.log(y1 / y0) : (y - y0) / (y1 - y0);
     return 100 * (1 - Math.min(1, Math.max(0, place)));
@@ -88,7 +89,7 @@ for (const figure of document.querySelectorAll(".chart")) {
       values[s].textContent = measured(series.y[k], data.percent);
       draw("circle", { class: series.class, cx: left(series.x[k]) + "%", cy: top(series.y[k]) + "%", r: 4 });
     });
-    at.textContent = count(x);
+    at.textContent = data.decades ? measured(x, false) : count(x);
   }
   function rest() {
     cursor.replaceChildren();
@@ -98,7 +99,8 @@ for (const figure of document.querySelectorAll(".chart")) {
   }
   function follow(event) {
     const box = svg.getBoundingClientRect();
-    show(nearest(longest, x0 + (x1 - x0) * (event.clientX - box.left) / box.width));
+    const part = (event.clientX - box.left) / box.width;
+    show(nearest(longest, data.decades ? x0 * (x1 / x0) ** part : x0 + (x1 - x0) * part));
   }
   plot.addEventListener("pointermove", follow);
   plot.addEventListener("pointerdown", follow);

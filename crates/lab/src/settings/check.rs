@@ -3,6 +3,7 @@
 use super::{Plan, Usage, as_flags, closest};
 use anyhow::{Result, anyhow};
 use chainrule::data::{Augment, Normalization};
+use chainrule::train::checkpoint::Cadence;
 
 impl Plan {
     /// Refuses values that no training can use, each in a sentence.
@@ -10,6 +11,8 @@ impl Plan {
         one_of("dtype", &self.dtype, &["f32", "f64"])?;
         one_of("loss", &self.loss, &["softmax", "svm"])?;
         one_of("sampling", &self.sampling, &["shuffled", "with-replacement"])?;
+        one_of("on-nan", &self.on_nan, &["stop", "continue"])?;
+        as_flags(self.checkpoint_every.parse::<Cadence>().map(drop))?;
         one_of("normalize", &self.normalize, &Normalization::NAMES)?;
         as_flags(Augment::named(&self.augment))?;
         let positive = [
@@ -22,7 +25,12 @@ impl Plan {
             require(value > 0, key, &value.to_string(), "it must be at least 1")?;
         }
         require(self.threads <= 256, "threads", &self.threads.to_string(), "at most 256")?;
-        let finite = [("lr", self.lr.unwrap_or(0.0)), ("reg", self.reg)];
+        let finite = [
+            ("lr", self.lr.unwrap_or(0.0)),
+            ("reg", self.reg),
+            ("clip-norm", self.clip_norm),
+            ("clip-value", self.clip_value),
+        ];
         for (key, value) in finite {
             require(
                 value.is_finite() && value >= 0.0,

@@ -15,8 +15,13 @@ fn keys() -> Vec<String> {
 
 pub(super) fn read(path: &Path) -> Result<Settings> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    parse(&text, path)
+}
+
+/// The settings in a text, which the file at `path` holds.
+fn parse(text: &str, path: &Path) -> Result<Settings> {
     let reason = |e: &toml::de::Error| e.message().to_string();
-    let table: toml::Table = toml::from_str(&text).map_err(|e| {
+    let table: toml::Table = toml::from_str(text).map_err(|e| {
         Error::file(path, format!("not TOML: {}", reason(&e)), "expected lines such as epochs = 20")
     })?;
     let known = keys();
@@ -35,4 +40,52 @@ pub(super) fn read(path: &Path) -> Result<Settings> {
     }
     Settings::deserialize(table)
         .map_err(|e| Usage(format!("{}: {}", path.display(), reason(&e))).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chainrule::rng::{Key, KeyedRng, Purpose};
+
+    /// Whatever a file holds, it is read or refused in a sentence. Random changes of a whole configuration, the same each time;
+    /// the file's reader is `toml`, so what we look for is in what we make of it.
+    #[test]
+    fn no_configuration_file_can_harm() {
+        let whole = Settings::default().complete(None).expect("the defaults are sound");
+        let whole = toml::to_string(&whole).expect("a plan is TOML");
+        let pieces = [
+            "-1",
+            "1e999",
+            "nan",
+            "\"\"",
+            "[",
+            "]",
+            "{",
+            "}",
+            "=",
+            "[[a]]",
+            "a.b",
+            "99999999999999999999",
+            "\u{0}",
+            "true",
+            "\n",
+            "#",
+        ];
+        let mut random = KeyedRng::new(Key::new(0, Purpose::Check));
+        let mut read = 0;
+        for _ in 0..3000 {
+            let mut text: Vec<char> = whole.chars().collect();
+            for _ in 0..1 + random.below(3) {
+                let at = random.below(text.len());
+                let end = (at + random.below(12)).min(text.len());
+                text.splice(at..end, pieces[random.below(pieces.len())].chars());
+            }
+            let text: String = text.into_iter().collect();
+            match parse(&text, Path::new("config.toml")) {
+                Ok(said) => read += usize::from(said.complete(None).is_ok()),
+                Err(error) => assert!(error.to_string().contains("config.toml"), "{error}: {text}"),
+            }
+        }
+        assert!(read > 10, "some changes are harmless: {read}");
+    }
 }
