@@ -10,6 +10,7 @@ pub mod models;
 pub mod ops;
 pub mod optim;
 pub mod rng;
+pub mod tape;
 pub mod tensor;
 pub mod train;
 pub mod visualize;

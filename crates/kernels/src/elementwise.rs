@@ -68,6 +68,22 @@ pub fn backward<F: Function, T: Real>(dy: &[T], kept: &[T], p: T, dx: &mut [T]) 
     });
 }
 
+crate::multiversion! {
+    fn add_scaled_piece<T: Real>(factor: T, x: &[T], y: &mut [T]) {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y += factor * *x);
+    }
+}
+
+/// `y[i] += factor x[i]`, the product and the sum rounded one after the other.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add_scaled<T: Real>(factor: T, x: &[T], y: &mut [T]) {
+    assert_eq!(x.len(), y.len(), "a sum of vectors of one length");
+    let piece = piece(y.len(), 1);
+    parallel_chunks(y, piece, |i, y| add_scaled_piece(factor, &x[i * piece..][..y.len()], y));
+}
+
 /// How a tensor is seen by a function with one number a channel: (outer, channels, inner), the last contiguous.
 #[derive(Clone, Copy, Debug)]
 pub struct Channels {

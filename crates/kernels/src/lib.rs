@@ -17,6 +17,8 @@ pub mod pool;
 pub mod real;
 pub mod reduce;
 pub mod simd;
+pub mod softmax;
+pub mod strided;
 pub mod threads;
 pub mod update;
 

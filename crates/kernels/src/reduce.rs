@@ -42,6 +42,52 @@ crate::multiversion! {
 }
 
 crate::multiversion! {
+    /// The sum of a piece, in sixteen lanes that are added in order.
+    fn lane_sum<T: Real>(x: &[T]) -> T {
+        let mut lanes = [T::ZERO; 16];
+        let (blocks, rest) = x.as_chunks::<16>();
+        for block in blocks {
+            lanes.iter_mut().zip(block).for_each(|(lane, v)| *lane += *v);
+        }
+        lanes.iter_mut().zip(rest).for_each(|(lane, v)| *lane += *v);
+        lanes.iter().fold(T::ZERO, |sum, lane| sum + *lane)
+    }
+}
+
+/// The sum of a long row: blocks of [`BLOCK`], each in lanes, then the blocks in order.
+fn row_sum<T: Real>(x: &[T]) -> T {
+    if x.len() <= BLOCK {
+        return lane_sum(x);
+    }
+    let mut partial = Buffer::<T>::dirty(x.len().div_ceil(BLOCK));
+    parallel_chunks(partial.make_mut(), 4, |task, sums| {
+        for (sum, block) in sums.iter_mut().zip(x[task * 4 * BLOCK..].chunks(BLOCK)) {
+            *sum = lane_sum(block);
+        }
+    });
+    partial.iter().fold(T::ZERO, |sum, block| sum + *block)
+}
+
+/// `out[o, i] = sum over j of x[o, j, i]`: x (outer, n, inner), out (outer, inner).
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn middle_sums<T: Real>(x: &[T], n: usize, inner: usize, out: &mut [T]) {
+    assert_eq!(x.len() * inner, out.len() * n * inner, "x (outer, n, inner), out (outer, inner)");
+    if out.is_empty() || n == 0 {
+        return out.fill(T::ZERO);
+    }
+    // Enough outer groups a task that waking a thread is worth it.
+    let groups = (2 * BLOCK / (n * inner)).max(1);
+    parallel_chunks(out, groups * inner, |task, out| {
+        let x = &x[task * groups * n * inner..];
+        for (out, x) in out.chunks_exact_mut(inner).zip(x.chunks_exact(n * inner)) {
+            if inner == 1 { out[0] = row_sum(x) } else { column_sums(x, out) }
+        }
+    });
+}
+
+crate::multiversion! {
     /// The sum of squares of at most a few thousand numbers, in 16 (f32) or 8 (f64) lanes that are added pairwise.
     fn lane_squares<T: Real>(x: &[T]) -> f64 {
         let mut lanes = [0.0f64; 16];

@@ -1,7 +1,8 @@
 //! The checker's engine.
 
-use super::Case;
+use super::{Case, OnTape};
 use crate::rng::Rng;
+use crate::tape::{Tape, Var};
 use crate::tensor::{DType, Tensor};
 
 /// Inputs with at most this many elements are checked element by element.
@@ -67,6 +68,8 @@ pub fn check_inputs(case: &Case, which: std::ops::Range<usize>) -> Vec<Outcome> 
     let largest =
         grads.iter().flatten().flat_map(Tensor::to_vec).fold(1e-8, |m: f64, v| m.max(v.abs()));
 
+    let on_tape = case.on_tape.as_ref().map(|f| run_on_tape(f, &inputs, &dy));
+
     which
         .map(|i| {
             let mut outcome = Outcome {
@@ -109,10 +112,27 @@ pub fn check_inputs(case: &Case, which: std::ops::Range<usize>) -> Vec<Outcome> 
                 outcome.fault = Some("other bits when it is the only gradient asked for".into());
             } else if inputs[i].to_vec() != before[i] {
                 outcome.fault = Some("the op changed its input".into());
+            } else if on_tape.as_ref().is_some_and(|found| found != &(y.to_vec(), values(&grads))) {
+                outcome.fault = Some("other bits on the tape".into());
             }
             outcome
         })
         .collect()
+}
+
+/// The numbers of gradients; none for one that is not there.
+fn values(grads: &[Option<Tensor>]) -> Vec<Vec<f64>> {
+    grads.iter().map(|g| g.as_ref().map(Tensor::to_vec).unwrap_or_default()).collect()
+}
+
+/// The output and the gradients of all inputs as the tape has them.
+fn run_on_tape(f: &OnTape, inputs: &[Tensor], dy: &Tensor) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let tape = Tape::train(0);
+    let leaves: Vec<Var> = inputs.iter().map(|t| tape.leaf(t)).collect();
+    let y = f(&leaves);
+    let mut grads = y.backward_from(dy);
+    let grads: Vec<_> = inputs.iter().map(|t| grads.take(t)).collect();
+    (y.value().to_vec(), values(&grads))
 }
 
 /// The largest difference relative to the largest value, or to `floor`; NaN if anything is not finite.

@@ -12,12 +12,15 @@ pub use engine::{Outcome, check, check_inputs};
 pub use numeric::{numerical_gradient, numerical_gradient_array, rel_error};
 
 use crate::rng::Rng;
+use crate::tape::Var;
 use crate::tensor::{DType, Shape, Tensor};
 
 /// Gradients of the inputs that are asked for, given the upstream gradient.
 pub type Backward = Box<dyn Fn(&[bool], &Tensor) -> Vec<Option<Tensor>>>;
 /// Runs an op: its output, and the way back.
 pub type Run = Box<dyn Fn(&[Tensor]) -> (Tensor, Backward)>;
+/// Runs the op on the tape.
+pub type OnTape = Box<dyn Fn(&[Var]) -> Var>;
 
 /// An op with inputs, ready to be checked.
 pub struct Case {
@@ -32,6 +35,7 @@ pub struct Case {
     /// The largest difference allowed between `f32` and `f64`, relative to the largest value.
     pub tolerance_f32: f64,
     run: Run,
+    on_tape: Option<OnTape>,
     rng: Rng,
 }
 
@@ -50,6 +54,7 @@ impl Case {
             tolerance: 1e-7,
             tolerance_f32: 2e-5,
             run,
+            on_tape: None,
             rng: Rng::new(seed),
         }
     }
@@ -105,6 +110,23 @@ impl Case {
     pub fn run_slice(mut self, f: impl Fn(&[Tensor]) -> (Tensor, Backward) + 'static) -> Case {
         self.run = Box::new(f);
         self
+    }
+
+    /// Sets the same on the tape, which must give the same bits.
+    pub fn tape<const N: usize>(self, f: impl Fn([&Var; N]) -> Var + 'static) -> Case {
+        assert_eq!(self.inputs.len(), N, "{}: the inputs of a case", self.op);
+        self.tape_slice(move |inputs| f(std::array::from_fn(|i| &inputs[i])))
+    }
+
+    /// As [`Case::tape`], for any number of inputs.
+    pub fn tape_slice(mut self, f: impl Fn(&[Var]) -> Var + 'static) -> Case {
+        self.on_tape = Some(Box::new(f));
+        self
+    }
+
+    /// Whether the case says how the op runs on the tape.
+    pub fn has_tape(&self) -> bool {
+        self.on_tape.is_some()
     }
 
     /// The same case with the gradient of input `i` multiplied by `factor`: a wrong gradient, which a check must see.

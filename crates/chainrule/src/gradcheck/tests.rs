@@ -18,6 +18,15 @@ fn every_op_passes_its_checks() {
 }
 
 #[test]
+fn every_op_has_its_method_on_the_tape() {
+    for op in OPS {
+        for case in (op.checks)() {
+            assert!(case.has_tape(), "{}, {}: add .tape(...) to the case", case.op, case.name);
+        }
+    }
+}
+
+#[test]
 fn a_gradient_that_is_one_percent_wrong_is_seen_in_every_op() {
     for op in all() {
         let mut seen = 0;

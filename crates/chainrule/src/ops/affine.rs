@@ -9,6 +9,7 @@
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{Order, Tensor, float};
 use chainrule_kernels::gemm::{Epilogue, Mat, gemm};
 use chainrule_kernels::reduce::column_sums;
@@ -128,16 +129,33 @@ pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Ten
     [dx, dw, db]
 }
 
+impl Var {
+    /// `x w + b` on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn affine(&self, w: &dyn OnTape, b: &dyn OnTape) -> Var {
+        let on = Operands::of([self, w, b]);
+        let [x, w, b] = &on.values;
+        let (y, cache) = forward(x, w, b);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, x: &[usize], m: usize| {
         let d = x[1..].iter().product();
-        Case::new("affine", name).input("x", x).input("w", &[d, m]).input("b", &[m]).run(
-            |[x, w, b]| {
+        Case::new("affine", name)
+            .input("x", x)
+            .input("w", &[d, m])
+            .input("b", &[m])
+            .run(|[x, w, b]| {
                 let (y, cache) = forward(x, w, b);
                 (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-            },
-        )
+            })
+            .tape(|[x, w, b]| x.affine(w, b))
     };
     vec![
         case("matrix", &[5, 4], 3),

@@ -16,6 +16,7 @@ use super::layer_norm::{self, LayerNormParams};
 use super::{Mode, affine, affine_relu};
 use crate::gradcheck::{Case, backward_pass};
 use crate::rng::Rng;
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::Tensor;
 
 const OP: &str = "affine_norm_relu";
@@ -159,6 +160,43 @@ pub fn backward_for(needs: [bool; 5], dy: &Tensor, cache: &Cache) -> [Option<Ten
     [dx, dw, db, dgamma, dbeta]
 }
 
+impl Var {
+    /// Affine, batch norm and ReLU on the tape, in its mode: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn affine_batch_norm_relu(
+        &self,
+        [w, b, gamma, beta]: [&dyn OnTape; 4],
+        params: BatchNormParams,
+        running: &mut RunningStats,
+    ) -> Var {
+        let on = Operands::of([self, w, b, gamma, beta]);
+        let [x, w, b, gamma, beta] = &on.values;
+        let norm = Norm::Batch { gamma, beta, params, running };
+        let (y, cache) = forward(x, w, b, norm, None, on.tape().mode());
+        on.record(y, cache, backward_for)
+    }
+
+    /// Affine, layer norm and ReLU on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn affine_layer_norm_relu(
+        &self,
+        [w, b, gamma, beta]: [&dyn OnTape; 4],
+        params: LayerNormParams,
+    ) -> Var {
+        let on = Operands::of([self, w, b, gamma, beta]);
+        let [x, w, b, gamma, beta] = &on.values;
+        let norm = Norm::Layer { gamma, beta, params };
+        let (y, cache) = forward(x, w, b, norm, None, on.tape().mode());
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check. Dropout draws the same units at every call.
 pub fn checks() -> Vec<Case> {
     vec![
@@ -188,43 +226,69 @@ fn plain_case(name: &'static str, [n, d, m]: [usize; 3], keep: Option<f64>) -> C
         };
         (y, backward_pass(back))
     })
+    .tape(move |[x, w, b]| dropped(x.affine_relu(w, b), keep))
+}
+
+/// Dropout from the seed of [`run`].
+fn dropped(x: Var, keep: Option<f64>) -> Var {
+    *x.tape().rng() = Rng::new(4);
+    keep.map_or_else(|| x.clone(), |keep| x.dropout(keep))
 }
 
 fn layer_case(name: &'static str, [n, d, m]: [usize; 3], keep: Option<f64>) -> Case {
     let case = Case::new(OP, name).input("x", &[n, d]).input("w", &[d, m]).input("b", &[m]);
-    case.input("gamma", &[m]).input("beta", &[m]).run(move |[x, w, b, gamma, beta]| {
-        let norm = Norm::Layer { gamma, beta, params: LayerNormParams::default() };
-        let (y, cache) = run([x, w, b], norm, keep, Mode::Train);
-        (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-    })
+    case.input("gamma", &[m])
+        .input("beta", &[m])
+        .run(move |[x, w, b, gamma, beta]| {
+            let norm = Norm::Layer { gamma, beta, params: LayerNormParams::default() };
+            let (y, cache) = run([x, w, b], norm, keep, Mode::Train);
+            (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+        })
+        .tape(move |[x, w, b, gamma, beta]| {
+            let params = LayerNormParams::default();
+            dropped(x.affine_layer_norm_relu([w, b, gamma, beta], params), keep)
+        })
 }
 
 /// In training the gradient of b is 0, and numbers beside 0 say nothing: there b is a constant of the case.
 fn batch_case(name: &'static str, [n, d, m]: [usize; 3], mode: Mode, keep: Option<f64>) -> Case {
     let case = Case::new(OP, name).input("x", &[n, d]).input("w", &[d, m]);
     let case = if mode == Mode::Test { case.input("b", &[m]) } else { case };
-    case.input("gamma", &[m]).input("beta", &[m]).run_slice(move |inputs| {
-        let half = Tensor::full([m], 0.5, inputs[0].dtype());
-        let (x, w) = (&inputs[0], &inputs[1]);
-        let b = if mode == Mode::Test { &inputs[2] } else { &half };
-        let [.., gamma, beta] = inputs else { unreachable!("the case has them") };
-        let mut running = batch_norm::some_running_stats(m, x.dtype());
-        let params = BatchNormParams::default();
-        let norm = Norm::Batch { gamma, beta, params, running: &mut running };
-        let (y, cache) = run([x, w, b], norm, keep, mode);
-        let back = move |needs: &[bool], dy: &Tensor| {
-            let mut needs = needs.to_vec();
-            if mode == Mode::Train {
-                needs.insert(2, false);
-            }
-            let mut grads = backward_for(std::array::from_fn(|i| needs[i]), dy, &cache).to_vec();
-            if mode == Mode::Train {
-                grads.remove(2);
-            }
-            grads
-        };
-        (y, Box::new(back))
-    })
+    case.input("gamma", &[m])
+        .input("beta", &[m])
+        .run_slice(move |inputs| {
+            let half = Tensor::full([m], 0.5, inputs[0].dtype());
+            let (x, w) = (&inputs[0], &inputs[1]);
+            let b = if mode == Mode::Test { &inputs[2] } else { &half };
+            let [.., gamma, beta] = inputs else { unreachable!("the case has them") };
+            let mut running = batch_norm::some_running_stats(m, x.dtype());
+            let params = BatchNormParams::default();
+            let norm = Norm::Batch { gamma, beta, params, running: &mut running };
+            let (y, cache) = run([x, w, b], norm, keep, mode);
+            let back = move |needs: &[bool], dy: &Tensor| {
+                let mut needs = needs.to_vec();
+                if mode == Mode::Train {
+                    needs.insert(2, false);
+                }
+                let mut grads =
+                    backward_for(std::array::from_fn(|i| needs[i]), dy, &cache).to_vec();
+                if mode == Mode::Train {
+                    grads.remove(2);
+                }
+                grads
+            };
+            (y, Box::new(back))
+        })
+        .tape_slice(move |inputs| {
+            let (x, w) = (&inputs[0], &inputs[1]);
+            x.tape().set_mode(mode);
+            let half = x.tape().constant(Tensor::full([m], 0.5, x.dtype()));
+            let b = if mode == Mode::Test { &inputs[2] } else { &half };
+            let [.., gamma, beta] = inputs else { unreachable!("the case has them") };
+            let mut running = batch_norm::some_running_stats(m, x.dtype());
+            let params = BatchNormParams::default();
+            dropped(x.affine_batch_norm_relu([w, b, gamma, beta], params, &mut running), keep)
+        })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::affine::{self, product};
 use super::elementwise::{self, relu};
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::Tensor;
 
 pub use affine::Grads;
@@ -68,6 +69,20 @@ fn quarters(v: f64) -> f64 {
     (v * 4.0).round() / 4.0
 }
 
+impl Var {
+    /// `max(0, x w + b)` on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn affine_relu(&self, w: &dyn OnTape, b: &dyn OnTape) -> Var {
+        let on = Operands::of([self, w, b]);
+        let [x, w, b] = &on.values;
+        let (y, cache) = forward(x, w, b);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, x: &[usize], m: usize| {
@@ -80,6 +95,7 @@ pub fn checks() -> Vec<Case> {
                 let (y, cache) = forward(x, w, b);
                 (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
             })
+            .tape(|[x, w, b]| x.affine_relu(w, b))
     };
     vec![
         case("matrix", &[5, 4], 3),

@@ -15,6 +15,7 @@
 use super::Mode;
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{DType, Float, Order, Tensor, float};
 use chainrule_kernels::Real;
 use chainrule_kernels::norm::{self, Affine, Downstream, Stats, Upstream};
@@ -281,17 +282,45 @@ pub(super) fn some_running_stats(features: usize, dtype: DType) -> RunningStats 
     RunningStats { mean: tensor(-0.5), var: tensor(0.5) }
 }
 
+impl Var {
+    /// Batch norm on the tape, in its mode: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn batch_norm(
+        &self,
+        gamma: &dyn OnTape,
+        beta: &dyn OnTape,
+        params: &BatchNormParams,
+        running: &mut RunningStats,
+    ) -> Var {
+        let on = Operands::of([self, gamma, beta]);
+        let [x, gamma, beta] = &on.values;
+        let (y, cache) = forward(x, gamma, beta, params, on.tape().mode(), running);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, n: usize, d: usize, mode: Mode, eps: f64| {
         let case = Case::new("batch_norm", name).input("x", &[n, d]);
-        case.input("gamma", &[d]).input("beta", &[d]).run(move |[x, gamma, beta]| {
-            // Made anew for every call: an update must not be felt by the next one.
-            let mut running = some_running_stats(d, x.dtype());
-            let params = BatchNormParams { eps, ..BatchNormParams::default() };
-            let (y, cache) = forward(x, gamma, beta, &params, mode, &mut running);
-            (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        case.input("gamma", &[d])
+            .input("beta", &[d])
+            .run(move |[x, gamma, beta]| {
+                // Made anew for every call: an update must not be felt by the next one.
+                let mut running = some_running_stats(d, x.dtype());
+                let params = BatchNormParams { eps, ..BatchNormParams::default() };
+                let (y, cache) = forward(x, gamma, beta, &params, mode, &mut running);
+                (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[x, gamma, beta]| {
+                x.tape().set_mode(mode);
+                let mut running = some_running_stats(d, x.dtype());
+                let params = BatchNormParams { eps, ..BatchNormParams::default() };
+                x.batch_norm(gamma, beta, &params, &mut running)
+            })
     };
     vec![
         case("train", 6, 5, Mode::Train, 1e-5),

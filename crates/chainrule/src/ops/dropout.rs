@@ -16,6 +16,7 @@ use super::Mode;
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
 use crate::rng::{DropoutKey, Rng};
+use crate::tape::{Operands, Var};
 use crate::tensor::{DType, Order, Shape, Tensor, float};
 use chainrule_kernels::dropout::{self as kernels, Keep};
 use chainrule_kernels::layout::transpose_all;
@@ -130,16 +131,35 @@ pub fn backward(dy: &Tensor, cache: &Cache) -> Tensor {
     dx
 }
 
+impl Var {
+    /// Dropout on the tape, with its mode and randomness; `keep` is the probability of keeping a unit: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn dropout(&self, keep: f64) -> Var {
+        let on = Operands::of([self]);
+        let (y, cache) = forward(&on.values[0], keep, on.tape().mode(), &mut on.tape().rng());
+        on.record(y, cache, |_, dy, cache| [Some(backward(dy, cache))])
+    }
+}
+
 /// The cases of the gradient check. Each run draws the same mask, or it would be another function each time.
 pub fn checks() -> Vec<Case> {
     let case = |name, shape: &[usize], mode: Mode, rng: fn() -> Rng| {
-        Case::new("dropout", name).input("x", shape).run(move |[x]| {
-            // Pictures lie channels-last.
-            let last = x.shape().len() == 4;
-            let order = if last { Order::ChannelsLast } else { Order::RowMajor };
-            let (y, cache) = forward(&x.to_order(order), 0.6, mode, &mut rng());
-            (y, backward_pass(move |[_], dy| [Some(backward(dy, &cache))]))
-        })
+        // Pictures lie channels-last.
+        let order = if shape.len() == 4 { Order::ChannelsLast } else { Order::RowMajor };
+        Case::new("dropout", name)
+            .input("x", shape)
+            .run(move |[x]| {
+                let (y, cache) = forward(&x.to_order(order), 0.6, mode, &mut rng());
+                (y, backward_pass(move |[_], dy| [Some(backward(dy, &cache))]))
+            })
+            .tape(move |[x]| {
+                x.tape().set_mode(mode);
+                *x.tape().rng() = rng();
+                x.to_order(order).dropout(0.6)
+            })
     };
     vec![
         case("keyed", &[5, 13], Mode::Train, || Rng::new(3)),

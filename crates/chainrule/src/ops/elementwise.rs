@@ -10,146 +10,15 @@
 //!
 //! At a kink the derivative is that from the left: ReLU's is 0 at 0.
 
-use crate::check;
+mod rows;
+
 use crate::gradcheck::{Case, backward_pass};
-use crate::tensor::{Order, Tensor, float};
+use crate::tape::Var;
+use crate::tensor::{Order, Tensor};
 use chainrule_kernels::Real;
-use chainrule_kernels::elementwise::{self as kernels, Function};
-
-/// What a derivative is written in, and so what backward needs of forward.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Saved {
-    /// The input.
-    X,
-    /// The output.
-    Y,
-}
-
-/// A row of the table.
-#[derive(Debug)]
-struct Row {
-    name: &'static str,
-    doc: &'static str,
-    saved: Saved,
-    parameter: Option<(&'static str, f64)>,
-    kinks: &'static [f64],
-    forward: fn(&Tensor, f64, &mut Tensor),
-    backward: fn(&Tensor, &Tensor, f64, &mut Tensor),
-}
-
-/// An activation: a row of the table, and its parameter if it has one.
-#[derive(Clone, Copy)]
-pub struct Activation {
-    row: &'static Row,
-    parameter: f64,
-}
-
-/// What backward needs of forward.
-#[derive(Clone, Debug)]
-pub struct Cache {
-    pub(super) kept: Tensor,
-    pub(super) activation: Activation,
-}
-
-impl Activation {
-    /// The activation of this name, such as `relu` or `gelu_tanh`, with its usual parameter.
-    pub fn by_name(name: &str) -> Option<Activation> {
-        ALL.iter().find(|a| a.row.name == name).copied()
-    }
-
-    /// Its name: that of its module.
-    pub fn name(&self) -> &'static str {
-        self.row.name
-    }
-
-    /// Its formula and source.
-    pub fn doc(&self) -> &'static str {
-        self.row.doc
-    }
-
-    /// The name and value of its parameter, if it has one.
-    pub fn parameter(&self) -> Option<(&'static str, f64)> {
-        self.row.parameter.map(|(name, _)| (name, self.parameter))
-    }
-
-    /// The points where it has no derivative.
-    pub fn kinks(&self) -> &'static [f64] {
-        self.row.kinks
-    }
-
-    /// Whether its derivative is written in x or in y.
-    pub fn saved(&self) -> Saved {
-        self.row.saved
-    }
-
-    /// The same with another parameter, such as the slope of `leaky_relu`.
-    ///
-    /// # Panics
-    /// If it has none, or if it is negative: some derivatives are written in y, which then no longer tells the sign of x.
-    #[track_caller]
-    pub fn with(self, parameter: f64) -> Activation {
-        let Some((what, _)) = self.row.parameter else {
-            check::fail(
-                self.name(),
-                format!("there is no parameter to set to {parameter}"),
-                &[],
-                "",
-            )
-        };
-        if !(parameter >= 0.0 && parameter.is_finite()) {
-            check::fail(
-                self.name(),
-                format!("{what} is {parameter}; it must be 0 or more"),
-                &[],
-                "",
-            );
-        }
-        Activation { parameter, ..self }
-    }
-
-    /// `y = f(x)`, of x's shape, type and memory order.
-    pub fn forward(self, x: &Tensor) -> (Tensor, Cache) {
-        let mut y = x.dirty_like();
-        (self.row.forward)(x, self.parameter, &mut y);
-        let kept = if self.row.saved == Saved::X { x.clone() } else { y.clone() };
-        (y, Cache { kept, activation: self })
-    }
-}
-
-impl std::fmt::Debug for Activation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.parameter() {
-            Some((name, value)) => write!(f, "{}({name} {value})", self.name()),
-            None => f.write_str(self.name()),
-        }
-    }
-}
-
-/// `dx = dy f'(x)`, of x's shape, type and memory order.
-///
-/// # Panics
-/// If dy does not have the output's shape and type.
-#[track_caller]
-pub fn backward(dy: &Tensor, cache: &Cache) -> Tensor {
-    let Cache { kept, activation } = cache;
-    check::upstream(activation.name(), dy, kept.shape(), kept);
-    let dy = dy.to_order(kept.order());
-    let mut dx = kept.dirty_like();
-    (activation.row.backward)(&dy, kept, activation.parameter, &mut dx);
-    dx
-}
-
-/// A row's forward pass for tensors of either type.
-fn run_forward<F: Function>(x: &Tensor, p: f64, y: &mut Tensor) {
-    float!(x.dtype(), T => kernels::forward::<F, T>(x.data(), T::from_f64(p), y.data_mut()));
-}
-
-/// A row's backward pass for tensors of either type.
-fn run_backward<F: Function>(dy: &Tensor, kept: &Tensor, p: f64, dx: &mut Tensor) {
-    float!(dy.dtype(), T => {
-        kernels::backward::<F, T>(dy.data(), kept.data(), T::from_f64(p), dx.data_mut());
-    });
-}
+use chainrule_kernels::elementwise::Function;
+pub use rows::{Activation, Cache, Saved, backward};
+pub(super) use rows::{Row, methods, rows, run_backward, run_forward};
 
 /// The constant `v` of the element type.
 #[inline(always)]
@@ -157,65 +26,12 @@ fn c<T: Real>(v: f64) -> T {
     T::from_f64(v)
 }
 
-macro_rules! activations {
-    ($(
-        $(#[doc = $doc:literal])+
-        $name:ident $(($parameter:ident = $usual:literal))? kinks $kinks:expr;
-        f($x:ident) = $f:expr;
-        df($kept:ident in $saved:ident) = $df:expr;
-    )+) => {
-        /// Every activation with its usual parameter, in the order of the table.
-        pub const ALL: &[Activation] = &[$($name::ACTIVATION),+];
-
-        $(
-            $(#[doc = $doc])+
-            pub mod $name {
-                use super::*;
-                pub use super::{Cache, backward};
-
-                /// The row, with its usual parameter.
-                pub const ACTIVATION: Activation = Activation {
-                    row: &Row {
-                        name: stringify!($name),
-                        doc: concat!($($doc),+),
-                        saved: Saved::$saved,
-                        parameter: [$(Some((stringify!($parameter), $usual)),)? None][0],
-                        kinks: &$kinks,
-                        forward: run_forward::<F>,
-                        backward: run_backward::<F>,
-                    },
-                    parameter: [$($usual,)? 0.0][0],
-                };
-
-                /// `y = f(x)`, of x's shape, type and memory order, with the usual parameter if there is one.
-                pub fn forward(x: &Tensor) -> (Tensor, Cache) {
-                    ACTIVATION.forward(x)
-                }
-
-                struct F;
-                impl Function for F {
-                    #[inline(always)]
-                    fn value<T: Real>($x: T, _p: T) -> T {
-                        $(let $parameter = _p;)?
-                        $f
-                    }
-                    #[inline(always)]
-                    fn slope<T: Real>($kept: T, _p: T) -> T {
-                        $(let $parameter = _p;)?
-                        $df
-                    }
-                }
-            }
-        )+
-    };
-}
-
 /// SELU's scale and alpha, as its authors print them.
 const SELU: [f64; 2] = [1.050_700_987_355_480_5, 1.673_263_242_354_377_2];
 /// sqrt(2 / pi).
 const SQRT_2_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
 
-activations! {
+rows! {
     /// ReLU: `max(0, x)`. V. Nair, G. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
     relu kinks [0.0];
     // In this order of operands NaN comes through.
@@ -291,6 +107,8 @@ activations! {
     df(y in Y) = -(-y).exp_m1();
 }
 
+methods![relu, leaky_relu, elu, selu, gelu, gelu_tanh, silu, tanh, sigmoid, softplus];
+
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
 fn logistic<T: Real>(x: T) -> T {
@@ -316,10 +134,13 @@ pub fn checks() -> Vec<Case> {
             let near = |v: f64| activation.kinks().iter().find(|k| (v - **k).abs() < 0.01);
             near(v * spread).map_or(v * spread, |k| k + 0.02)
         };
-        Case::new(activation.name(), name).input_with("x", shape, off_kinks).run(move |[x]| {
-            let (y, cache) = activation.forward(&x.to_order(order));
-            (y, backward_pass(move |[_], dy| [Some(backward(dy, &cache))]))
-        })
+        Case::new(activation.name(), name)
+            .input_with("x", shape, off_kinks)
+            .run(move |[x]| {
+                let (y, cache) = activation.forward(&x.to_order(order));
+                (y, backward_pass(move |[_], dy| [Some(backward(dy, &cache))]))
+            })
+            .tape(move |[x]| x.to_order(order).activation(activation))
     };
     ALL.iter()
         .flat_map(|a| {

@@ -12,6 +12,7 @@
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{Order, Tensor, float};
 use chainrule_kernels::Real;
 use chainrule_kernels::norm::{self, Affine, Downstream, Upstream};
@@ -131,14 +132,36 @@ pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Ten
     [dx, needs[1].then_some(dgamma), needs[2].then_some(dbeta)]
 }
 
+impl Var {
+    /// `gamma xhat + beta` on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn layer_norm(
+        &self,
+        gamma: &dyn OnTape,
+        beta: &dyn OnTape,
+        params: &LayerNormParams,
+    ) -> Var {
+        let on = Operands::of([self, gamma, beta]);
+        let [x, gamma, beta] = &on.values;
+        let (y, cache) = forward(x, gamma, beta, params);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, n: usize, d: usize, eps: f64| {
         let case = Case::new("layer_norm", name).input("x", &[n, d]);
-        case.input("gamma", &[d]).input("beta", &[d]).run(move |[x, gamma, beta]| {
-            let (y, cache) = forward(x, gamma, beta, &LayerNormParams { eps });
-            (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        case.input("gamma", &[d])
+            .input("beta", &[d])
+            .run(move |[x, gamma, beta]| {
+                let (y, cache) = forward(x, gamma, beta, &LayerNormParams { eps });
+                (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[x, gamma, beta]| x.layer_norm(gamma, beta, &LayerNormParams { eps }))
     };
     vec![
         case("matrix", 4, 6, 1e-5),

@@ -9,6 +9,7 @@
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{Operands, Var};
 use crate::tensor::{DType, Order, Shape, Tensor, float};
 use chainrule_kernels::{Buffer, elementwise as kernels};
 
@@ -74,6 +75,19 @@ pub fn backward(dy: &Tensor, cache: &Cache) -> Tensor {
     dx
 }
 
+impl Var {
+    /// The largest of each `pieces` neighbouring channels on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn maxout(&self, pieces: usize) -> Var {
+        let on = Operands::of([self]);
+        let (y, cache) = forward(&on.values[0], pieces);
+        on.record(y, cache, |_, dy, cache| [Some(backward(dy, cache))])
+    }
+}
+
 /// The cases of the gradient check, away from ties.
 pub fn checks() -> Vec<Case> {
     let case = |name, shape: &[usize], pieces: usize, order: Order| {
@@ -81,12 +95,16 @@ pub fn checks() -> Vec<Case> {
         let elements: usize = shape.iter().product();
         let values: Vec<f64> =
             (0..elements).map(|i| (i * 37 % elements) as f64 * 0.0625 - 2.0).collect();
-        Case::new("maxout", name).input_values("x", Tensor::from_f64(shape, &values)).run(
-            move |[x]| {
+        Case::new("maxout", name)
+            .input_values("x", Tensor::from_f64(shape, &values))
+            .run(move |[x]| {
                 let (y, cache) = forward(&x.to_order(order), pieces);
                 (y, backward_pass(move |[_], dy| [Some(backward(dy, &cache))]))
-            },
-        )
+            })
+            .tape(move |[x]| {
+                let x = if x.shape().len() == 4 { x.to_order(order) } else { x.clone() };
+                x.maxout(pieces)
+            })
     };
     vec![
         case("features", &[4, 6], 2, Order::RowMajor),

@@ -9,32 +9,38 @@ pub mod affine_norm_relu;
 pub mod affine_relu;
 pub mod avg_pool2d;
 pub mod batch_norm;
+pub mod binary;
+pub mod choose;
+pub mod concat;
 pub mod conv2d;
 pub mod conv_norm_relu;
 pub mod conv_relu;
 pub mod conv_relu_pool;
 pub mod dropout;
 pub mod elementwise;
+pub mod extremum;
+pub mod functions;
+pub mod gather;
 pub mod im2col;
 pub mod layer_norm;
+pub mod linear;
+pub mod matmul;
 pub mod max_pool2d;
 pub mod maxout;
 pub mod multiclass_svm;
+pub mod permute;
 pub mod prelu;
+pub mod reshape;
+pub mod slice;
+pub mod softmax;
 pub mod softmax_cross_entropy;
 pub mod spatial_batch_norm;
 pub mod spatial_group_norm;
+pub mod sum;
+pub mod variance;
 
 use crate::gradcheck::Case;
-
-/// Whether a net is being trained or used. Layers that behave differently take it: dropout and batch normalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Units are dropped, batches are normalised by their own statistics.
-    Train,
-    /// Nothing is random, and running averages stand in for a batch's statistics.
-    Test,
-}
+pub use crate::tape::Mode;
 
 /// An op of the library: what `gradcheck` runs.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +60,21 @@ macro_rules! ops {
 
 ops![
     affine,
+    linear,
+    matmul,
     elementwise,
+    functions,
+    binary,
+    sum,
+    variance,
+    extremum,
+    softmax,
+    reshape,
+    permute,
+    slice,
+    concat,
+    gather,
+    choose,
     prelu,
     maxout,
     dropout,

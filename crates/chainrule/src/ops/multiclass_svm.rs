@@ -12,6 +12,7 @@
 use super::softmax_cross_entropy::scaled;
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{Operands, Var};
 use crate::tensor::{Order, Tensor, float};
 use chainrule_kernels::loss;
 
@@ -53,6 +54,20 @@ pub fn backward_for(needs: [bool; 1], dy: &Tensor, cache: &Cache) -> [Option<Ten
     [needs[0].then(|| scaled(&cache.dscores, dy))]
 }
 
+impl Var {
+    /// The mean hinge loss of these scores (N, C) on the tape, as a scalar of their type: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn multiclass_svm(&self, labels: &[usize]) -> Var {
+        let on = Operands::of([self]);
+        let (loss, cache) = forward(&on.values[0], labels);
+        let loss = Tensor::scalar(loss, self.dtype());
+        on.record(loss, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, n: usize, c: usize| {
@@ -61,12 +76,17 @@ pub fn checks() -> Vec<Case> {
             .map(|i| f64::from((i * 37 % 29) as u8) / 4.0 + f64::from((i % c) as u8) / 512.0)
             .collect();
         let scores = Tensor::from_f64([n, c], &scores);
-        Case::new("multiclass_svm", name).input_values("scores", scores).run(move |[scores]| {
-            let labels: Vec<usize> = (0..n).map(|i| (i * 7 + 2) % c).collect();
-            let (loss, cache) = forward(scores, &labels);
-            let loss = Tensor::scalar(loss, scores.dtype());
-            (loss, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        Case::new("multiclass_svm", name)
+            .input_values("scores", scores)
+            .run(move |[scores]| {
+                let labels: Vec<usize> = (0..n).map(|i| (i * 7 + 2) % c).collect();
+                let (loss, cache) = forward(scores, &labels);
+                let loss = Tensor::scalar(loss, scores.dtype());
+                (loss, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[scores]| {
+                scores.multiclass_svm(&(0..n).map(|i| (i * 7 + 2) % c).collect::<Vec<_>>())
+            })
     };
     vec![
         case("ten classes", 5, 10),

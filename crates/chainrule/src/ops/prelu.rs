@@ -9,6 +9,7 @@
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{Order, Tensor, float};
 use chainrule_kernels::elementwise::{self as kernels, Channels};
 
@@ -99,16 +100,35 @@ pub fn backward_for(needs: [bool; 2], dy: &Tensor, cache: &Cache) -> [Option<Ten
     [dx, dslope]
 }
 
+impl Var {
+    /// `x where x > 0, else slope x` on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn prelu(&self, slope: &dyn OnTape) -> Var {
+        let on = Operands::of([self, slope]);
+        let [x, slope] = &on.values;
+        let (y, cache) = forward(x, slope);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check, away from the kink at 0.
 pub fn checks() -> Vec<Case> {
     let case = |name, x: &[usize], slopes: usize, order: Order| {
         let off_kink = |v: f64| v + 0.02f64.copysign(v);
-        Case::new("prelu", name).input_with("x", x, off_kink).input("slope", &[slopes]).run(
-            move |[x, slope]| {
+        Case::new("prelu", name)
+            .input_with("x", x, off_kink)
+            .input("slope", &[slopes])
+            .run(move |[x, slope]| {
                 let (y, cache) = forward(&x.to_order(order), slope);
                 (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-            },
-        )
+            })
+            .tape(move |[x, slope]| {
+                let x = if x.shape().len() == 4 { x.to_order(order) } else { x.clone() };
+                x.prelu(slope)
+            })
     };
     vec![
         case("features", &[6, 5], 5, Order::RowMajor),

@@ -11,6 +11,7 @@
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{Operands, Var};
 use crate::tensor::{Order, Tensor, float};
 use chainrule_kernels::loss;
 
@@ -75,15 +76,45 @@ pub(super) fn scaled(gradient: &Tensor, by: &Tensor) -> Tensor {
     to
 }
 
+impl Var {
+    /// The mean cross-entropy of these scores (N, C) on the tape, as a scalar of their type: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn softmax_cross_entropy(&self, labels: &[usize], params: &CrossEntropyParams) -> Var {
+        let on = Operands::of([self]);
+        let (loss, cache) = forward(&on.values[0], labels, params);
+        let loss = Tensor::scalar(loss, self.dtype());
+        on.record(loss, cache, backward_for)
+    }
+
+    /// The mean cross-entropy of these scores (N, C) without label smoothing.
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn cross_entropy(&self, labels: &[usize]) -> Var {
+        self.softmax_cross_entropy(labels, &CrossEntropyParams::default())
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, n: usize, c: usize, label_smoothing: f64| {
-        Case::new("softmax_cross_entropy", name).input("scores", &[n, c]).run(move |[scores]| {
-            let labels: Vec<usize> = (0..n).map(|i| (i * 7 + 2) % c).collect();
-            let (loss, cache) = forward(scores, &labels, &CrossEntropyParams { label_smoothing });
-            let loss = Tensor::scalar(loss, scores.dtype());
-            (loss, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        Case::new("softmax_cross_entropy", name)
+            .input("scores", &[n, c])
+            .run(move |[scores]| {
+                let labels: Vec<usize> = (0..n).map(|i| (i * 7 + 2) % c).collect();
+                let (loss, cache) =
+                    forward(scores, &labels, &CrossEntropyParams { label_smoothing });
+                let loss = Tensor::scalar(loss, scores.dtype());
+                (loss, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[scores]| {
+                let labels: Vec<usize> = (0..n).map(|i| (i * 7 + 2) % c).collect();
+                scores.softmax_cross_entropy(&labels, &CrossEntropyParams { label_smoothing })
+            })
     };
     vec![
         case("ten classes", 5, 10, 0.0),

@@ -4,11 +4,13 @@
 //! to an unshared tensor happens in place, writing to a shared one copies first. To the user a batch of pictures is
 //! (N, C, H, W) whatever its [`Order`]; kernels pick the order that is fastest, and elementwise operations keep it.
 
+mod arithmetic;
 mod create;
 mod layout;
 mod print;
 mod shape;
 mod storage;
+pub(crate) mod walk;
 
 use chainrule_kernels::Real;
 pub use shape::{MAX_AXES, Order, Shape};

@@ -1,0 +1,240 @@
+//! Any module as a [`Model`], so that a solver trains it like a network of explicit ops.
+
+use super::summary::Layer;
+use super::{Loss, Model, Param};
+use crate::ops::softmax_cross_entropy::CrossEntropyParams;
+use crate::nn::{Entry, EntryMut, Module, Params, Path, trace};
+use crate::rng::Rng;
+use crate::tape::{Leaf, Tape};
+use crate::tensor::{DType, Order, Tensor};
+use std::cell::{Ref, RefCell};
+
+/// A module with what a solver wants to know: the shape of its inputs, its classes, its loss.
+///
+/// The parameters live here while they are trained. Whoever changes them ([`Model::params_mut`]) has the only copy, so that
+/// updates happen in place; the next pass hands them back to the module. Frozen parameters are saved like buffers.
+pub struct ModuleModel<M> {
+    title: String,
+    input_shape: Vec<usize>,
+    classes: usize,
+    loss: Loss,
+    order: Order,
+    params: Vec<Param>,
+    ids: Vec<u64>,
+    inner: RefCell<Inner<M>>,
+    tape: Tape,
+    nothing: Tensor,
+    layers: Vec<Layer>,
+}
+
+struct Inner<M> {
+    module: M,
+    /// Whether the module's parameters are with the model alone.
+    lent: bool,
+    path: Path,
+}
+
+impl<M: Module> ModuleModel<M> {
+    /// A model of a module for inputs of a shape (without the batch axis), with the softmax loss.
+    ///
+    /// # Panics
+    /// If the module does not fit such inputs, or does not give scores (N, classes).
+    #[track_caller]
+    pub fn new(mut module: M, input_shape: impl Into<Vec<usize>>) -> ModuleModel<M> {
+        let input_shape = input_shape.into();
+        module.set_names();
+        let (mut params, mut ids) = (Vec::new(), Vec::new());
+        module.visit(&mut Path::default(), &mut |name, entry| {
+            if let Entry::Param(p) = entry
+                && !p.frozen
+            {
+                let (name, value) = (name.to_string(), p.value().clone());
+                params.push(Param { name, value, decay: p.decay });
+                ids.push(p.id());
+            }
+        });
+        let dtype = params.first().map_or(DType::F32, |p| p.value.dtype());
+        let mut batch = vec![1];
+        batch.extend_from_slice(&input_shape);
+        let rows = trace(&module, Tensor::zeros(&batch[..], dtype));
+        let [1, classes] = rows[0].output[..] else {
+            panic!("a model gives scores (N, classes), not {:?}", rows[0].output)
+        };
+        let pictures = input_shape.len() == 3;
+        ModuleModel {
+            title: module.describe(),
+            input_shape,
+            classes,
+            loss: Loss::Softmax { label_smoothing: 0.0 },
+            order: if pictures { Order::ChannelsLast } else { Order::RowMajor },
+            params,
+            ids,
+            inner: RefCell::new(Inner { module, lent: false, path: Path::default() }),
+            tape: Tape::train(0),
+            nothing: Tensor::zeros([0], dtype),
+            layers: layers(&rows),
+        }
+    }
+
+    /// With another loss.
+    pub fn with_loss(self, loss: Loss) -> ModuleModel<M> {
+        ModuleModel { loss, ..self }
+    }
+
+    /// What it is called in headings.
+    pub fn titled(self, title: impl Into<String>) -> ModuleModel<M> {
+        ModuleModel { title: title.into(), ..self }
+    }
+
+    /// The module, with its parameters as they are now.
+    pub fn module(&self) -> Ref<'_, M> {
+        self.hand_back();
+        Ref::map(self.inner.borrow(), |inner| &inner.module)
+    }
+
+    /// The module, with its parameters as they are now.
+    pub fn into_module(self) -> M {
+        self.hand_back();
+        self.inner.into_inner().module
+    }
+
+    /// Gives the module its parameters, if it does not have them.
+    fn hand_back(&self) {
+        if self.inner.borrow().lent {
+            self.exchange(false);
+        }
+    }
+
+    /// Takes the parameters' values out of the module (`lend`), or puts them in.
+    fn exchange(&self, lend: bool) {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { module, lent, path } = &mut *inner;
+        let mut slot = 0;
+        module.visit_mut(path, &mut |_, entry| {
+            if let EntryMut::Param(p) = entry
+                && !p.frozen
+            {
+                *p.value_mut() =
+                    if lend { self.nothing.clone() } else { self.params[slot].value.clone() };
+                slot += 1;
+            }
+        });
+        *lent = lend;
+    }
+}
+
+/// The rows of a summary: the modules that are not made of others.
+fn layers(rows: &[crate::nn::Traced]) -> Vec<Layer> {
+    let leaf = |i: usize| rows.get(i + 1).is_none_or(|next| next.depth <= rows[i].depth);
+    let rows = rows.iter().enumerate().filter(|(i, _)| leaf(*i)).map(|(_, row)| row);
+    rows.map(|row| {
+        let path = row.path.as_ref().map_or_else(String::new, |path| format!("{path}: "));
+        let output = row.output[1..].to_vec();
+        let kept = output.iter().product();
+        let (params, multiply_adds) = (row.params, row.multiply_adds);
+        Layer { name: format!("{path}{}", row.what), output, params, multiply_adds, kept }
+    })
+    .collect()
+}
+
+impl<M: Module> Model for ModuleModel<M> {
+    fn name(&self) -> &'static str {
+        "module"
+    }
+
+    fn title(&self) -> String {
+        self.title.clone()
+    }
+
+    fn dtype(&self) -> DType {
+        self.nothing.dtype()
+    }
+
+    fn input_shape(&self) -> &[usize] {
+        &self.input_shape
+    }
+
+    fn order(&self) -> Order {
+        self.order
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    fn params_mut(&mut self) -> &mut [Param] {
+        if !self.inner.borrow().lent {
+            self.exchange(true);
+        }
+        &mut self.params
+    }
+
+    fn buffers(&self) -> Vec<(String, Tensor)> {
+        let mut found = Vec::new();
+        self.inner.borrow().module.visit(&mut Path::default(), &mut |name, entry| match entry {
+            Entry::Buffer(b) => found.push((name.to_string(), b.get())),
+            Entry::Param(p) if p.frozen => found.push((name.to_string(), p.value().clone())),
+            Entry::Param(_) => {}
+        });
+        found
+    }
+
+    fn set_buffer(&mut self, name: &str, value: &Tensor) -> bool {
+        if self.params.iter().any(|p| p.name == name) {
+            return false;
+        }
+        self.inner.get_mut().module.set(name, &value.to_dtype(self.nothing.dtype()))
+    }
+
+    fn first_filters(&self) -> Option<Tensor> {
+        let weights = self.params.iter().map(|p| &p.value).find(|v| v.shape().len() >= 2)?;
+        let [c @ (1 | 3), h, w] = self.input_shape[..] else { return None };
+        let units = weights.shape()[0];
+        let pictures = match weights.shape()[..] {
+            [_, channels, ..] if weights.shape().len() == 4 && channels == c => weights.clone(),
+            [_, inputs] if inputs == c * h * w => weights.reshape([units, c, h, w]),
+            _ => return None,
+        };
+        Some(pictures.permute(&[0, 2, 3, 1]))
+    }
+
+    fn scores(&self, x: &Tensor) -> Tensor {
+        self.hand_back();
+        Tape::eval().constant(x.clone()).apply(&self.inner.borrow().module).value().clone()
+    }
+
+    fn loss(
+        &mut self,
+        x: &Tensor,
+        labels: &[usize],
+        rng: &mut Rng,
+        grads: &mut Vec<Tensor>,
+    ) -> f64 {
+        self.hand_back();
+        std::mem::swap(rng, &mut *self.tape.rng());
+        let scores = self.tape.constant(x.clone()).apply(&self.inner.get_mut().module);
+        let loss = match self.loss {
+            Loss::Softmax { label_smoothing } => {
+                scores.softmax_cross_entropy(labels, &CrossEntropyParams { label_smoothing })
+            }
+            Loss::Svm => scores.multiclass_svm(labels),
+        };
+        let mut found = loss.backward();
+        std::mem::swap(rng, &mut *self.tape.rng());
+        grads.clear();
+        let all = self.ids.iter().zip(&self.params);
+        // A parameter that the loss does not depend on has gradient 0.
+        grads.extend(all.map(|(id, p)| {
+            found.take_leaf(Leaf::Param(*id)).unwrap_or_else(|| p.value.zeros_like())
+        }));
+        loss.item()
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        self.layers.clone()
+    }
+}

@@ -1,0 +1,37 @@
+//! Pooling layers.
+
+use super::{Module, Params};
+use crate::ops::max_pool2d::MaxPool2dParams;
+use crate::tape::Var;
+
+/// The largest number of each window. `torch.nn.MaxPool2d`.
+#[derive(Clone, Copy, Debug, Params)]
+pub struct MaxPool2d {
+    /// Window, stride and padding.
+    #[params(skip)]
+    pub params: MaxPool2dParams,
+}
+
+impl MaxPool2d {
+    /// Square windows that touch.
+    pub fn new(size: usize) -> MaxPool2d {
+        MaxPool2d { params: MaxPool2dParams::new(size, size) }
+    }
+}
+
+impl Module for MaxPool2d {
+    #[track_caller]
+    fn forward(&self, x: &Var) -> Var {
+        x.max_pool2d(&self.params)
+    }
+
+    fn describe(&self) -> String {
+        windows("MaxPool2d", self.params.kernel, self.params.stride)
+    }
+}
+
+/// A pooling layer by its windows.
+fn windows(name: &str, [h, w]: [usize; 2], stride: [usize; 2]) -> String {
+    let stride = if stride == [h, w] { String::new() } else { format!(", stride {}", stride[0]) };
+    format!("{name}({h}x{w}{stride})")
+}

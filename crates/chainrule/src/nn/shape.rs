@@ -1,0 +1,118 @@
+//! Layers without weights of their own: activations, shapes, and ways around other layers.
+
+use super::{Module, Param, Params};
+use crate::ops::elementwise::{self, relu};
+use crate::ops::prelu;
+use crate::tape::Var;
+use crate::tensor::{DType, Tensor};
+
+/// An activation of the table [`elementwise`].
+#[derive(Clone, Copy, Debug, Params)]
+pub struct Activation {
+    /// Which.
+    #[params(skip)]
+    pub function: elementwise::Activation,
+}
+
+impl Activation {
+    /// This one: `Activation::new(silu::ACTIVATION)`.
+    pub fn new(function: elementwise::Activation) -> Activation {
+        Activation { function }
+    }
+
+    /// ReLU.
+    pub fn relu() -> Activation {
+        Activation::new(relu::ACTIVATION)
+    }
+}
+
+impl Module for Activation {
+    fn forward(&self, x: &Var) -> Var {
+        x.activation(self.function)
+    }
+
+    fn describe(&self) -> String {
+        format!("{:?}", self.function)
+    }
+}
+
+/// A leaky ReLU whose slope is learned, one for all channels or one for each. `torch.nn.PReLU`.
+#[derive(Clone, Debug, Params)]
+pub struct PRelu {
+    /// The slopes, (1) or (C).
+    pub weight: Param,
+}
+
+impl PRelu {
+    /// One slope, or one for each of so many channels, at first 0.25.
+    pub fn new(slopes: usize) -> PRelu {
+        PRelu { weight: Param::new(Tensor::full([slopes], prelu::INITIAL, DType::F32)) }
+    }
+}
+
+impl Module for PRelu {
+    #[track_caller]
+    fn forward(&self, x: &Var) -> Var {
+        x.prelu(&self.weight)
+    }
+}
+
+/// Every axis but the first joined into one: (N, ...) to (N, D). `torch.nn.Flatten`.
+#[derive(Clone, Copy, Debug, Default, Params)]
+pub struct Flatten;
+
+impl Module for Flatten {
+    #[track_caller]
+    fn forward(&self, x: &Var) -> Var {
+        x.flatten()
+    }
+}
+
+/// What comes in goes out. `torch.nn.Identity`.
+#[derive(Clone, Copy, Debug, Default, Params)]
+pub struct Identity;
+
+impl Module for Identity {
+    fn forward(&self, x: &Var) -> Var {
+        x.clone()
+    }
+}
+
+/// `body(x) + x`, or `body(x) + shortcut(x)`. K. He et al., "Deep residual learning for image recognition", CVPR 2016.
+#[derive(Clone, Debug, Params)]
+pub struct Residual<B, S = Identity> {
+    /// What is added to the input.
+    pub body: B,
+    /// What the input goes through on the other way.
+    pub shortcut: S,
+}
+
+impl<B: Module> Residual<B> {
+    /// Around `body`, whose output must have the shape of its input.
+    pub fn new(body: B) -> Residual<B> {
+        Residual { body, shortcut: Identity }
+    }
+}
+
+impl<B: Module, S: Module> Module for Residual<B, S> {
+    #[track_caller]
+    fn forward(&self, x: &Var) -> Var {
+        x.apply(&self.body) + x.apply(&self.shortcut)
+    }
+}
+
+/// x and `body(x)` side by side along the channels: a step of a dense block. G. Huang et al., "Densely connected convolutional
+/// networks", CVPR 2017.
+#[derive(Clone, Debug, Params)]
+pub struct Concat<B> {
+    /// What makes the new channels.
+    pub body: B,
+}
+
+impl<B: Module> Module for Concat<B> {
+    #[track_caller]
+    fn forward(&self, x: &Var) -> Var {
+        let new = x.apply(&self.body);
+        Var::concat(&[x.clone(), new], 1)
+    }
+}

@@ -1,0 +1,84 @@
+//! What happens in a forward pass, module by module: for summaries.
+
+use super::Module;
+use crate::tape::{Tape, Var};
+use crate::tensor::{Shape, Tensor};
+use std::cell::RefCell;
+
+/// A module that was applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traced {
+    /// What it is.
+    pub what: String,
+    /// Its path within the network, if that has been named and it has parameters.
+    pub path: Option<String>,
+    /// How many modules it was applied within.
+    pub depth: usize,
+    /// The shape of its output.
+    pub output: Shape,
+    /// Its parameters, those of the modules within it included.
+    pub params: usize,
+    /// Multiply-adds of its own for one example.
+    pub multiply_adds: usize,
+}
+
+/// A trace in progress: what was applied, in the order of the beginnings, and how deep we are.
+#[derive(Default)]
+struct Trace {
+    rows: Vec<Option<Traced>>,
+    depth: usize,
+}
+
+thread_local! {
+    static TRACE: RefCell<Option<Trace>> = const { RefCell::new(None) };
+}
+
+/// A module whose forward pass is being traced.
+pub(super) struct Entered {
+    row: usize,
+    depth: usize,
+    x: Shape,
+}
+
+/// Begins a row, if a trace is in progress.
+pub(super) fn enter(x: &Var) -> Option<Entered> {
+    TRACE.with_borrow_mut(|trace| {
+        let trace = trace.as_mut()?;
+        trace.rows.push(None);
+        trace.depth += 1;
+        Some(Entered { row: trace.rows.len() - 1, depth: trace.depth - 1, x: *x.shape() })
+    })
+}
+
+impl Entered {
+    /// Completes the row.
+    pub fn leave(
+        &mut self,
+        what: String,
+        path: Option<String>,
+        params: usize,
+        output: Shape,
+        multiply_adds: impl FnOnce(&Shape) -> usize,
+    ) {
+        let multiply_adds = multiply_adds(&self.x);
+        let row = Traced { what, path, depth: self.depth, output, params, multiply_adds };
+        TRACE.with_borrow_mut(|trace| {
+            if let Some(trace) = trace {
+                trace.depth = self.depth;
+                trace.rows[self.row] = Some(row);
+            }
+        });
+    }
+}
+
+/// Runs a module in test mode on x and tells what was applied, in order; the module itself is the first row, at depth 0.
+///
+/// # Panics
+/// As the module's forward pass.
+#[track_caller]
+pub fn trace(module: &dyn Module, x: Tensor) -> Vec<Traced> {
+    TRACE.set(Some(Trace::default()));
+    Tape::eval().constant(x).apply(module);
+    let trace = TRACE.take().unwrap_or_default();
+    trace.rows.into_iter().flatten().collect()
+}
