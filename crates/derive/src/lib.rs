@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Field, Fields, parse_macro_input};
 
 /// Implements `chainrule::nn::Params`: every field is visited under its own name, in the order of declaration. Fields of a tuple
-/// struct are called `0`, `1`, .... A field with `#[params(skip)]` is left out; one with `#[params(flat)]` adds no name.
+/// struct are called `0`, `1`, .... Type parameters must have parameters too. A field with `#[params(skip)]` is left out; one with `#[params(flat)]` adds no name.
 #[proc_macro_derive(Params, attributes(params))]
 pub fn params(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -56,7 +56,8 @@ fn expand(input: &DeriveInput) -> Result<proc_macro2::TokenStream, Error> {
         let name = name.trim_start_matches("r#");
         if how == How::Flat {
             visits.push(quote! { ::chainrule::nn::Params::visit(&self.#member, at, f); });
-            visits_mut.push(quote! { ::chainrule::nn::Params::visit_mut(&mut self.#member, at, f); });
+            visits_mut
+                .push(quote! { ::chainrule::nn::Params::visit_mut(&mut self.#member, at, f); });
             continue;
         }
         visits.push(quote! {
@@ -71,7 +72,11 @@ fn expand(input: &DeriveInput) -> Result<proc_macro2::TokenStream, Error> {
         });
     }
     let name = &input.ident;
-    let (impl_generics, type_generics, bounds) = input.generics.split_for_impl();
+    let mut generics = input.generics.clone();
+    for parameter in generics.type_params_mut() {
+        parameter.bounds.push(syn::parse_quote!(::chainrule::nn::Params));
+    }
+    let (impl_generics, type_generics, bounds) = generics.split_for_impl();
     Ok(quote! {
         impl #impl_generics ::chainrule::nn::Params for #name #type_generics #bounds {
             #[allow(unused_variables)]

@@ -8,6 +8,7 @@ mod checks;
 mod fully_connected;
 mod loss;
 mod small_conv;
+mod module;
 pub mod summary;
 mod three_layer_conv;
 
@@ -17,6 +18,7 @@ pub use fully_connected::{FullyConnectedConfig, FullyConnectedNet, Norm};
 pub use loss::Loss;
 pub use small_conv::{SmallConvConfig, SmallConvNet};
 pub use three_layer_conv::{ThreeLayerConvConfig, ThreeLayerConvNet};
+pub use module::ModuleModel;
 
 use crate::check;
 use crate::ops::batch_norm::RunningStats;

@@ -2,8 +2,7 @@
 
 use super::summary::Layer;
 use super::{Loss, Model, Param};
-use crate::ops::softmax_cross_entropy::CrossEntropyParams;
-use crate::nn::{Entry, EntryMut, Module, Params, Path, trace};
+use crate::nn::{Entry, EntryMut, Module, Path, trace};
 use crate::rng::Rng;
 use crate::tape::{Leaf, Tape};
 use crate::tensor::{DType, Order, Tensor};
@@ -65,7 +64,7 @@ impl<M: Module> ModuleModel<M> {
             title: module.describe(),
             input_shape,
             classes,
-            loss: Loss::Softmax { label_smoothing: 0.0 },
+            loss: Loss::default(),
             order: if pictures { Order::ChannelsLast } else { Order::RowMajor },
             params,
             ids,
@@ -187,7 +186,7 @@ impl<M: Module> Model for ModuleModel<M> {
         if self.params.iter().any(|p| p.name == name) {
             return false;
         }
-        self.inner.get_mut().module.set(name, &value.to_dtype(self.nothing.dtype()))
+        self.inner.get_mut().module.set_value(name, &value.to_dtype(self.nothing.dtype()))
     }
 
     fn first_filters(&self) -> Option<Tensor> {
@@ -217,13 +216,8 @@ impl<M: Module> Model for ModuleModel<M> {
         self.hand_back();
         std::mem::swap(rng, &mut *self.tape.rng());
         let scores = self.tape.constant(x.clone()).apply(&self.inner.get_mut().module);
-        let loss = match self.loss {
-            Loss::Softmax { label_smoothing } => {
-                scores.softmax_cross_entropy(labels, &CrossEntropyParams { label_smoothing })
-            }
-            Loss::Svm => scores.multiclass_svm(labels),
-        };
-        let mut found = loss.backward();
+        let (loss, dscores) = self.loss.of(scores.value(), labels);
+        let mut found = scores.backward_from(&dscores);
         std::mem::swap(rng, &mut *self.tape.rng());
         grads.clear();
         let all = self.ids.iter().zip(&self.params);
@@ -231,7 +225,7 @@ impl<M: Module> Model for ModuleModel<M> {
         grads.extend(all.map(|(id, p)| {
             found.take_leaf(Leaf::Param(*id)).unwrap_or_else(|| p.value.zeros_like())
         }));
-        loss.item()
+        loss
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -146,7 +146,11 @@ mod tests {
             // Depthwise: the fan out counts all channels, whatever the groups.
             (kaiming_normal(&[128, 1, 3, 3], Fan::Out, Gain::Relu, &mut rng), 0.041667, None),
             (kaiming_normal(&[400, 3072], Fan::In, Gain::Relu, &mut rng), 0.025516, None),
-            (kaiming_uniform(&conv, Fan::In, Gain::LeakyRelu(5f64.sqrt()), &mut rng), 0.034021, Some(0.058926)),
+            (
+                kaiming_uniform(&conv, Fan::In, Gain::LeakyRelu(5f64.sqrt()), &mut rng),
+                0.034021,
+                Some(0.058926),
+            ),
             (xavier_normal(&[100, 300], Gain::Linear, &mut rng), 0.070711, None),
             (xavier_uniform(&[100, 300], Gain::Tanh, &mut rng), 0.117851, Some(0.204124)),
             (default_of([100, 3072], 3072, &mut rng), 0.010417, Some(0.018042)),

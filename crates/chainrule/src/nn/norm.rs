@@ -3,6 +3,7 @@
 use super::{Buffer, Module, Param, Params, init, misfit};
 use crate::ops::batch_norm::{BatchNormParams, RunningStats};
 use crate::ops::layer_norm::LayerNormParams;
+use crate::ops::spatial_group_norm::GroupNormParams;
 use crate::tape::{Mode, Var};
 use crate::tensor::{DType, Tensor};
 
@@ -170,6 +171,52 @@ impl Module for LayerNorm {
 
     fn describe(&self) -> String {
         format!("LayerNorm({:?})", self.weight.value().shape())
+    }
+
+    fn multiply_adds(&self, x: &[usize], _y: &[usize]) -> usize {
+        x.iter().product()
+    }
+}
+
+/// Group normalization of pictures: every group of channels of every picture by itself. `torch.nn.GroupNorm`.
+#[derive(Clone, Debug, Params)]
+pub struct GroupNorm {
+    /// The scales, (C).
+    pub weight: Param,
+    /// The shifts, (C).
+    pub bias: Param,
+    /// Groups and eps.
+    #[params(skip)]
+    pub params: GroupNormParams,
+}
+
+impl GroupNorm {
+    /// So many groups of so many channels in all, with scales 1, shifts 0 and eps 1e-5.
+    ///
+    /// # Panics
+    /// If the groups do not divide the channels.
+    #[track_caller]
+    pub fn new(groups: usize, channels: usize) -> GroupNorm {
+        let fits = groups > 0 && channels.is_multiple_of(groups);
+        assert!(fits, "{groups} groups must divide {channels} channels");
+        let [weight, bias] = [1.0, 0.0].map(|v| Param::new(init::constant([channels], v)));
+        GroupNorm { weight, bias, params: GroupNormParams::new(groups) }
+    }
+}
+
+impl Module for GroupNorm {
+    #[track_caller]
+    fn forward(&self, x: &Var) -> Var {
+        let channels = self.weight.value().len();
+        if x.shape().len() != 4 || x.shape()[1] != channels {
+            let reason = format!("x must be pictures of {channels} channels");
+            misfit("group_norm", reason, (x, "N C H W"), self);
+        }
+        x.spatial_group_norm(&self.weight, &self.bias, &self.params)
+    }
+
+    fn describe(&self) -> String {
+        format!("GroupNorm({} of {})", self.params.groups, self.weight.value().len())
     }
 
     fn multiply_adds(&self, x: &[usize], _y: &[usize]) -> usize {

@@ -188,7 +188,7 @@ pub trait Params {
     }
 
     /// Replaces the parameter or buffer of this name; `false` if there is none of this name and shape.
-    fn set(&mut self, name: &str, value: &Tensor) -> bool {
+    fn set_value(&mut self, name: &str, value: &Tensor) -> bool {
         let mut done = false;
         self.visit_mut(&mut Path::default(), &mut |found, entry| {
             if found == name {

@@ -1,8 +1,8 @@
 //! Layers one after the other, built by a chain of calls that infers their sizes.
 
 use super::{
-    Activation, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Flatten, LayerNorm, Linear, MaxPool2d,
-    Module, Params, trace,
+    Activation, AdaptiveAvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Flatten, LayerNorm,
+    Linear, MaxPool2d, Module, Params, trace,
 };
 use crate::check;
 use crate::ops::conv2d::Conv2dParams;
@@ -80,7 +80,7 @@ impl Builder<'_> {
     /// # Panics
     /// If that shape does not fit the layer.
     #[track_caller]
-    pub fn add(mut self, layer: impl Module + 'static) -> Self {
+    pub fn layer(mut self, layer: impl Module + 'static) -> Self {
         let mut sizes = vec![1];
         sizes.extend_from_slice(&self.shape);
         let rows = trace(&layer, Tensor::zeros(&sizes[..], DType::F32));
@@ -121,7 +121,7 @@ impl Builder<'_> {
     pub fn conv2d_with(self, filters: usize, size: usize, params: Conv2dParams) -> Self {
         let channels = self.features(&[3], "a convolution");
         let layer = Conv2d::new(channels, filters, size, params, self.rng);
-        self.add(layer)
+        self.layer(layer)
     }
 
     /// A fully connected layer on features.
@@ -132,7 +132,7 @@ impl Builder<'_> {
     pub fn linear(self, outputs: usize) -> Self {
         let inputs = self.features(&[1], "a linear layer, which needs features (flatten first),");
         let layer = Linear::new(inputs, outputs, self.rng);
-        self.add(layer)
+        self.layer(layer)
     }
 
     /// Batch norm, of pictures or of features.
@@ -142,8 +142,8 @@ impl Builder<'_> {
     #[track_caller]
     pub fn batch_norm(self) -> Self {
         match self.features(&[1, 3], "batch norm") {
-            features if self.shape.len() == 3 => self.add(BatchNorm2d::new(features)),
-            features => self.add(BatchNorm1d::new(features)),
+            features if self.shape.len() == 3 => self.layer(BatchNorm2d::new(features)),
+            features => self.layer(BatchNorm1d::new(features)),
         }
     }
 
@@ -151,19 +151,19 @@ impl Builder<'_> {
     #[track_caller]
     pub fn layer_norm(self) -> Self {
         let layer = LayerNorm::new(&self.shape);
-        self.add(layer)
+        self.layer(layer)
     }
 
     /// An activation of the table.
     #[track_caller]
     pub fn activation(self, function: elementwise::Activation) -> Self {
-        self.add(Activation::new(function))
+        self.layer(Activation::new(function))
     }
 
     /// ReLU.
     #[track_caller]
     pub fn relu(self) -> Self {
-        self.add(Activation::relu())
+        self.layer(Activation::relu())
     }
 
     /// Leaky ReLU with slope 0.01.
@@ -202,7 +202,7 @@ impl Builder<'_> {
     /// If it is not one.
     #[track_caller]
     pub fn dropout(self, p: f64) -> Self {
-        self.add(Dropout::new(p))
+        self.layer(Dropout::new(p))
     }
 
     /// Max pooling by square windows that touch.
@@ -212,13 +212,23 @@ impl Builder<'_> {
     #[track_caller]
     pub fn max_pool2d(self, size: usize) -> Self {
         self.features(&[3], "max pooling");
-        self.add(MaxPool2d::new(size))
+        self.layer(MaxPool2d::new(size))
+    }
+
+    /// The mean of each channel: pictures to features.
+    ///
+    /// # Panics
+    /// If the inputs so far are not pictures.
+    #[track_caller]
+    pub fn global_avg_pool(self) -> Self {
+        self.features(&[3], "averaging");
+        self.layer(AdaptiveAvgPool2d { output: [1, 1] }).layer(Flatten)
     }
 
     /// Pictures as features.
     #[track_caller]
     pub fn flatten(self) -> Self {
-        self.add(Flatten)
+        self.layer(Flatten)
     }
 
     /// The network, with its parameters named.

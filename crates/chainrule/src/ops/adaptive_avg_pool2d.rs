@@ -12,6 +12,7 @@
 
 use super::max_pool2d::Pictures;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{Operands, Var};
 use crate::tensor::{Order, Tensor, float};
 use chainrule_kernels::pool::{self as kernels, Axis};
 
@@ -68,13 +69,38 @@ pub fn backward_for([x]: [bool; 1], dy: &Tensor, cache: &Cache) -> [Option<Tenso
     [x.then(|| backward(dy, cache))]
 }
 
+impl Var {
+    /// The mean of each of \[OH, OW\] bins on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn adaptive_avg_pool2d(&self, output: [usize; 2]) -> Var {
+        let on = Operands::of([self]);
+        let (y, cache) = forward(&on.values[0], output);
+        on.record(y, cache, backward_for)
+    }
+
+    /// The mean of each channel of pictures: (N, C, H, W) to (N, C).
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn global_avg_pool(&self) -> Var {
+        self.adaptive_avg_pool2d([1, 1]).flatten()
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, shape: &[usize], output: [usize; 2], order: Order| {
-        Case::new("adaptive_avg_pool2d", name).input("x", shape).run(move |[x]| {
-            let (y, cache) = forward(&x.to_order(order), output);
-            (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        Case::new("adaptive_avg_pool2d", name)
+            .input("x", shape)
+            .run(move |[x]| {
+                let (y, cache) = forward(&x.to_order(order), output);
+                (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[x]| x.to_order(order).adaptive_avg_pool2d(output))
     };
     let (rows, last) = (Order::RowMajor, Order::ChannelsLast);
     vec![

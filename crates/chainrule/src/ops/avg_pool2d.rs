@@ -12,6 +12,7 @@
 
 use super::max_pool2d::{MaxPool2dParams, Pictures, sliding};
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{Operands, Var};
 use crate::tensor::{Order, Tensor, float};
 use chainrule_kernels::pool as kernels;
 
@@ -124,13 +125,29 @@ pub mod naive {
     }
 }
 
+impl Var {
+    /// The mean of each window on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn avg_pool2d(&self, params: &AvgPool2dParams) -> Var {
+        let on = Operands::of([self]);
+        let (y, cache) = forward(&on.values[0], params);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, shape: &[usize], params: AvgPool2dParams, order: Order| {
-        Case::new("avg_pool2d", name).input("x", shape).run(move |[x]| {
-            let (y, cache) = forward(&x.to_order(order), &params);
-            (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        Case::new("avg_pool2d", name)
+            .input("x", shape)
+            .run(move |[x]| {
+                let (y, cache) = forward(&x.to_order(order), &params);
+                (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[x]| x.to_order(order).avg_pool2d(&params))
     };
     let (rows, last) = (Order::RowMajor, Order::ChannelsLast);
     let padded = AvgPool2dParams { pad: [1, 1], ..AvgPool2dParams::new(3, 2) };

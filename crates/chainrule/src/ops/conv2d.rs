@@ -17,6 +17,7 @@ pub mod naive;
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{Order, Tensor, float};
 use chainrule_kernels::conv::{self, ConvShape};
 use chainrule_kernels::reduce::column_sums;
@@ -205,15 +206,33 @@ pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Ten
     [dx, dw, db]
 }
 
+impl Var {
+    /// The convolution with w (F, C/groups, KH, KW) and b (F) if given on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn conv2d(&self, w: &dyn OnTape, b: Option<&dyn OnTape>, params: &Conv2dParams) -> Var {
+        // Without a bias w stands in its place, and gets no gradient there.
+        let on = Operands::of([self, w, b.unwrap_or(w)]);
+        let [x, w, bias] = &on.values;
+        let (y, cache) = forward(x, w, b.is_some().then_some(bias), params);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, x: &[usize], w: &[usize], params: Conv2dParams, order: Order| {
-        Case::new("conv2d", name).input("x", x).input("w", w).input("b", &w[..1]).run(
-            move |[x, w, b]| {
+        Case::new("conv2d", name)
+            .input("x", x)
+            .input("w", w)
+            .input("b", &w[..1])
+            .run(move |[x, w, b]| {
                 let (y, cache) = forward(&x.to_order(order), w, Some(b), &params);
                 (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-            },
-        )
+            })
+            .tape(move |[x, w, b]| x.to_order(order).conv2d(w, Some(b), &params))
     };
     let (rows, last) = (Order::RowMajor, Order::ChannelsLast);
     let at = |stride, pad| Conv2dParams { stride, pad, ..Conv2dParams::default() };
@@ -244,6 +263,7 @@ fn without_bias() -> Case {
         };
         (y, backward_pass(back))
     })
+    .tape(|[x, w]| x.conv2d(w, None, &Conv2dParams::new(2, 0)))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use super::spatial_group_norm::{self, GroupNormParams};
 use super::{batch_norm, spatial_batch_norm};
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{Order, Shape, Tensor};
 
 const OP: &str = "conv_norm_relu";
@@ -152,6 +153,49 @@ pub fn backward_for(needs: [bool; 5], dy: &Tensor, cache: &Cache) -> [Option<Ten
     [dx, dw, db, dgamma, dbeta]
 }
 
+impl Var {
+    /// Convolution, batch norm, ReLU and max pooling if wanted, on the tape, in its mode: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn conv_batch_norm_relu(
+        &self,
+        [w, gamma, beta]: [&dyn OnTape; 3],
+        b: Option<&dyn OnTape>,
+        (conv, params, pool): (&Conv2dParams, BatchNormParams, Option<&MaxPool2dParams>),
+        running: &mut RunningStats,
+    ) -> Var {
+        // Without a bias w stands in its place, and gets no gradient there.
+        let on = Operands::of([self, w, b.unwrap_or(w), gamma, beta]);
+        let [x, w, bias, gamma, beta] = &on.values;
+        let norm = Norm::Batch { gamma, beta, params, running };
+        let b = b.is_some().then_some(bias);
+        let (y, cache) = forward(x, w, b, conv, norm, pool, on.tape().mode());
+        on.record(y, cache, backward_for)
+    }
+
+    /// Convolution, group norm, ReLU and max pooling if wanted, on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn conv_group_norm_relu(
+        &self,
+        [w, gamma, beta]: [&dyn OnTape; 3],
+        b: Option<&dyn OnTape>,
+        (conv, params, pool): (&Conv2dParams, GroupNormParams, Option<&MaxPool2dParams>),
+    ) -> Var {
+        // Without a bias w stands in its place, and gets no gradient there.
+        let on = Operands::of([self, w, b.unwrap_or(w), gamma, beta]);
+        let [x, w, bias, gamma, beta] = &on.values;
+        let norm = Norm::Group { gamma, beta, params };
+        let b = b.is_some().then_some(bias);
+        let (y, cache) = forward(x, w, b, conv, norm, pool, on.tape().mode());
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let pool = Some(MaxPool2dParams::default());
@@ -176,27 +220,38 @@ fn batch_case(
 ) -> Case {
     let case = Case::new(OP, name).input("x", &x).input("w", &[FILTERS, x[1], 3, 3]);
     let case = if mode == Mode::Test { case.input("b", &[FILTERS]) } else { case };
-    case.input("gamma", &[FILTERS]).input("beta", &[FILTERS]).run_slice(move |inputs| {
-        let [x, w, .., gamma, beta] = inputs else { unreachable!("the case has them") };
-        let b = (mode == Mode::Test).then(|| &inputs[2]);
-        let mut running = batch_norm::some_running_stats(FILTERS, x.dtype());
-        let params = BatchNormParams::default();
-        let norm = Norm::Batch { gamma, beta, params, running: &mut running };
-        let (y, cache) = forward(x, w, b, &Conv2dParams::same(3), norm, pool.as_ref(), mode);
-        let has_bias = b.is_some();
-        let back = move |needs: &[bool], dy: &Tensor| {
-            let mut needs = needs.to_vec();
-            if !has_bias {
-                needs.insert(2, false);
-            }
-            let mut grads = backward_for(std::array::from_fn(|i| needs[i]), dy, &cache).to_vec();
-            if !has_bias {
-                grads.remove(2);
-            }
-            grads
-        };
-        (y, Box::new(back))
-    })
+    case.input("gamma", &[FILTERS])
+        .input("beta", &[FILTERS])
+        .run_slice(move |inputs| {
+            let [x, w, .., gamma, beta] = inputs else { unreachable!("the case has them") };
+            let b = (mode == Mode::Test).then(|| &inputs[2]);
+            let mut running = batch_norm::some_running_stats(FILTERS, x.dtype());
+            let params = BatchNormParams::default();
+            let norm = Norm::Batch { gamma, beta, params, running: &mut running };
+            let (y, cache) = forward(x, w, b, &Conv2dParams::same(3), norm, pool.as_ref(), mode);
+            let has_bias = b.is_some();
+            let back = move |needs: &[bool], dy: &Tensor| {
+                let mut needs = needs.to_vec();
+                if !has_bias {
+                    needs.insert(2, false);
+                }
+                let mut grads =
+                    backward_for(std::array::from_fn(|i| needs[i]), dy, &cache).to_vec();
+                if !has_bias {
+                    grads.remove(2);
+                }
+                grads
+            };
+            (y, Box::new(back))
+        })
+        .tape_slice(move |inputs| {
+            let [x, w, .., gamma, beta] = inputs else { unreachable!("the case has them") };
+            x.tape().set_mode(mode);
+            let b = (mode == Mode::Test).then(|| &inputs[2] as &dyn OnTape);
+            let mut running = batch_norm::some_running_stats(FILTERS, x.dtype());
+            let settings = (&Conv2dParams::same(3), BatchNormParams::default(), pool.as_ref());
+            x.conv_batch_norm_relu([w, gamma, beta], b, settings, &mut running)
+        })
 }
 
 fn group_case(name: &'static str, x: [usize; 4], pool: Option<MaxPool2dParams>) -> Case {
@@ -207,6 +262,10 @@ fn group_case(name: &'static str, x: [usize; 4], pool: Option<MaxPool2dParams>) 
         let params = Conv2dParams::same(3);
         let (y, cache) = forward(x, w, Some(b), &params, norm, pool.as_ref(), Mode::Train);
         (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+    })
+    .tape(move |[x, w, b, gamma, beta]| {
+        let settings = (&Conv2dParams::same(3), GroupNormParams::new(2), pool.as_ref());
+        x.conv_group_norm_relu([w, gamma, beta], Some(b), settings)
     })
 }
 

@@ -13,6 +13,7 @@ use super::conv2d::{self, Conv2dParams};
 use super::elementwise::{self, relu};
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{Order, Tensor};
 
 pub use conv2d::Grads;
@@ -67,6 +68,21 @@ pub(super) fn quarters(v: f64) -> f64 {
     (v * 4.0).round() / 4.0
 }
 
+impl Var {
+    /// A convolution and a ReLU on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn conv_relu(&self, w: &dyn OnTape, b: Option<&dyn OnTape>, params: &Conv2dParams) -> Var {
+        // Without a bias w stands in its place, and gets no gradient there.
+        let on = Operands::of([self, w, b.unwrap_or(w)]);
+        let [x, w, bias] = &on.values;
+        let (y, cache) = forward(x, w, b.is_some().then_some(bias), params);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, x: &[usize], w: &[usize], params: Conv2dParams, order: Order| {
@@ -78,6 +94,7 @@ pub fn checks() -> Vec<Case> {
                 let (y, cache) = forward(&x.to_order(order), w, Some(b), &params);
                 (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
             })
+            .tape(move |[x, w, b]| x.to_order(order).conv_relu(w, Some(b), &params))
     };
     let (rows, last) = (Order::RowMajor, Order::ChannelsLast);
     vec![

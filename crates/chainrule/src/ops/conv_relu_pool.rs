@@ -16,6 +16,7 @@ use super::elementwise::{self, relu};
 use super::max_pool2d::{self, MaxPool2dParams};
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{Order, Tensor};
 
 pub use conv2d::Grads;
@@ -70,16 +71,42 @@ pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Ten
     conv2d::backward_for(needs, &da, &cache.conv)
 }
 
+impl Var {
+    /// A convolution, a ReLU and max pooling on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn conv_relu_pool(
+        &self,
+        w: &dyn OnTape,
+        b: Option<&dyn OnTape>,
+        conv: &Conv2dParams,
+        pool: &MaxPool2dParams,
+    ) -> Var {
+        // Without a bias w stands in its place, and gets no gradient there.
+        let on = Operands::of([self, w, b.unwrap_or(w)]);
+        let [x, w, bias] = &on.values;
+        let (y, cache) = forward(x, w, b.is_some().then_some(bias), conv, pool);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case =
         |name, x: &[usize], w: &[usize], settings: (Conv2dParams, MaxPool2dParams), order| {
             let case = Case::new("conv_relu_pool", name).input("x", x).input("w", w);
-            case.input("b", &w[..1]).run(move |[x, w, b]| {
-                let (conv, pool) = &settings;
-                let (y, cache) = forward(&x.to_order(order), w, Some(b), conv, pool);
-                (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-            })
+            case.input("b", &w[..1])
+                .run(move |[x, w, b]| {
+                    let (conv, pool) = &settings;
+                    let (y, cache) = forward(&x.to_order(order), w, Some(b), conv, pool);
+                    (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+                })
+                .tape(move |[x, w, b]| {
+                    let (conv, pool) = &settings;
+                    x.to_order(order).conv_relu_pool(w, Some(b), conv, pool)
+                })
         };
     let same = (Conv2dParams::same(3), MaxPool2dParams::default());
     let overlapping = MaxPool2dParams { pad: [1, 1], ..MaxPool2dParams::new(3, 2) };

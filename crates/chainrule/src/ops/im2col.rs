@@ -14,6 +14,7 @@
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{Operands, Var};
 use crate::tensor::{DType, Order, Tensor, float};
 use chainrule_kernels::conv::ConvShape;
 use chainrule_kernels::im2col as kernels;
@@ -140,13 +141,29 @@ pub fn backward_for([x]: [bool; 1], dcols: &Tensor, cache: &Cache) -> [Option<Te
     [x.then(|| backward(dcols, cache))]
 }
 
+impl Var {
+    /// The patch matrix on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn im2col(&self, params: &Im2colParams) -> Var {
+        let on = Operands::of([self]);
+        let (y, cache) = forward(&on.values[0], params);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, shape: &[usize], params: Im2colParams, order: Order| {
-        Case::new("im2col", name).input("x", shape).run(move |[x]| {
-            let (cols, cache) = forward(&x.to_order(order), &params);
-            (cols, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        Case::new("im2col", name)
+            .input("x", shape)
+            .run(move |[x]| {
+                let (cols, cache) = forward(&x.to_order(order), &params);
+                (cols, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[x]| x.to_order(order).im2col(&params))
     };
     let together =
         Im2colParams { columns: Columns::PicturesTogether, ..Im2colParams::new(3, 1, 1) };

@@ -19,6 +19,7 @@ use chainrule_kernels::reduce::column_sums;
 pub struct Cache {
     x: Tensor,
     w: Tensor,
+    has_bias: bool,
 }
 
 /// The gradients of the inputs.
@@ -28,8 +29,8 @@ pub struct Grads {
     pub dx: Tensor,
     /// (M, D).
     pub dw: Tensor,
-    /// (M).
-    pub db: Tensor,
+    /// (M); none without a bias.
+    pub db: Option<Tensor>,
 }
 
 /// x's shape with another last axis.
@@ -69,7 +70,7 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> (Tensor, Cache) {
         let w = Mat::new(w.data::<T>(), m, d).t();
         gemm(Mat::new(x.data::<T>(), n, d), w, y.data_mut(), epilogue);
     });
-    (y, Cache { x, w: w.clone() })
+    (y, Cache { x, w: w.clone(), has_bias: b.is_some() })
 }
 
 /// The gradients, given the upstream gradient dy (..., M).
@@ -78,19 +79,19 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> (Tensor, Cache) {
 /// If dy does not have the output's shape and type.
 #[track_caller]
 pub fn backward(dy: &Tensor, cache: &Cache) -> Grads {
-    let [Some(dx), Some(dw), Some(db)] = backward_for([true; 3], dy, cache) else {
+    let [Some(dx), Some(dw), db] = backward_for([true; 3], dy, cache) else {
         unreachable!("all were asked for")
     };
     Grads { dx, dw, db }
 }
 
-/// The gradients of x, w and b that are needed. A first layer does not need that of x.
+/// The gradients of x, w and b that are needed, the last if there is a bias. A first layer does not need that of x.
 ///
 /// # Panics
 /// As [`backward`].
 #[track_caller]
 pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Tensor>; 3] {
-    let Cache { x, w } = cache;
+    let Cache { x, w, has_bias } = cache;
     let [m, d] = [w.shape()[0], w.shape()[1]];
     check::upstream("linear", dy, &with_last(x.shape(), m), x);
     let (dy, n) = (dy.to_order(Order::RowMajor), x.len() / d.max(1));
@@ -110,7 +111,7 @@ pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Ten
         });
         dw
     });
-    let db = needs[2].then(|| {
+    let db = (needs[2] && *has_bias).then(|| {
         let mut db = Tensor::dirty([m], x.dtype(), Order::RowMajor);
         float!(x.dtype(), T => column_sums(dy.data::<T>(), db.data_mut()));
         db
@@ -125,18 +126,10 @@ impl Var {
     /// As [`forward`].
     #[track_caller]
     pub fn linear(&self, w: &dyn OnTape, b: Option<&dyn OnTape>) -> Var {
-        let Some(b) = b else {
-            let on = Operands::of([self, w]);
-            let [x, w] = &on.values;
-            let (y, cache) = forward(x, w, None);
-            return on.record(y, cache, |[x, w], dy, cache| {
-                let [dx, dw, _] = backward_for([x, w, false], dy, cache);
-                [dx, dw]
-            });
-        };
-        let on = Operands::of([self, w, b]);
-        let [x, w, b] = &on.values;
-        let (y, cache) = forward(x, w, Some(b));
+        // Without a bias w stands in its place, and gets no gradient there.
+        let on = Operands::of([self, w, b.unwrap_or(w)]);
+        let [x, w, bias] = &on.values;
+        let (y, cache) = forward(x, w, b.is_some().then_some(bias));
         on.record(y, cache, backward_for)
     }
 }
@@ -196,7 +189,7 @@ mod tests {
             assert_eq!(y.to_vec(), want.to_vec());
             assert_eq!(dx.to_vec(), grads.dx.to_vec());
             assert_eq!(dw.to_vec(), grads.dw.transpose().to_vec());
-            assert_eq!(db.to_vec(), grads.db.to_vec());
+            assert_eq!(db.map(|db| db.to_vec()), Some(grads.db.to_vec()));
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod naive;
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{Operands, Var};
 use crate::tensor::{DType, Order, Tensor, float};
 use chainrule_kernels::Buffer;
 use chainrule_kernels::pool::{self as kernels, Axis, PoolShape};
@@ -187,13 +188,29 @@ pub(super) fn apart(shape: &[usize]) -> Tensor {
     Tensor::from_f64(shape, &values)
 }
 
+impl Var {
+    /// The largest number of each window on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn max_pool2d(&self, params: &MaxPool2dParams) -> Var {
+        let on = Operands::of([self]);
+        let (y, cache) = forward(&on.values[0], params);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check, away from ties.
 pub fn checks() -> Vec<Case> {
     let case = |name, shape: &[usize], params: MaxPool2dParams, order: Order| {
-        Case::new("max_pool2d", name).input_values("x", apart(shape)).run(move |[x]| {
-            let (y, cache) = forward(&x.to_order(order), &params);
-            (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        Case::new("max_pool2d", name)
+            .input_values("x", apart(shape))
+            .run(move |[x]| {
+                let (y, cache) = forward(&x.to_order(order), &params);
+                (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[x]| x.to_order(order).max_pool2d(&params))
     };
     let (rows, last) = (Order::RowMajor, Order::ChannelsLast);
     let padded = MaxPool2dParams { pad: [1, 1], ..MaxPool2dParams::new(3, 2) };

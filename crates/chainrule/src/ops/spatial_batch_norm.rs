@@ -15,6 +15,7 @@ use super::Mode;
 use super::batch_norm::{self, BatchNormParams, RunningStats};
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{Order, Shape, Tensor};
 
 pub use batch_norm::Grads;
@@ -120,19 +121,47 @@ impl Cache {
     }
 }
 
+impl Var {
+    /// Batch norm of pictures on the tape, in its mode: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn spatial_batch_norm(
+        &self,
+        gamma: &dyn OnTape,
+        beta: &dyn OnTape,
+        params: &BatchNormParams,
+        running: &mut RunningStats,
+    ) -> Var {
+        let on = Operands::of([self, gamma, beta]);
+        let [x, gamma, beta] = &on.values;
+        let (y, cache) = forward(x, gamma, beta, params, on.tape().mode(), running);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, shape: [usize; 4], mode: Mode, order: Order| {
         let c = shape[1];
         let case = Case::new("spatial_batch_norm", name).input("x", &shape);
-        case.input("gamma", &[c]).input("beta", &[c]).run(move |[x, gamma, beta]| {
-            // Made anew for every call: an update must not be felt by the next one.
-            let mut running = batch_norm::some_running_stats(c, x.dtype());
-            let params = BatchNormParams::default();
-            let x = x.to_order(order);
-            let (y, cache) = forward(&x, gamma, beta, &params, mode, &mut running);
-            (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        case.input("gamma", &[c])
+            .input("beta", &[c])
+            .run(move |[x, gamma, beta]| {
+                // Made anew for every call: an update must not be felt by the next one.
+                let mut running = batch_norm::some_running_stats(c, x.dtype());
+                let params = BatchNormParams::default();
+                let x = x.to_order(order);
+                let (y, cache) = forward(&x, gamma, beta, &params, mode, &mut running);
+                (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[x, gamma, beta]| {
+                x.tape().set_mode(mode);
+                let mut running = batch_norm::some_running_stats(c, x.dtype());
+                let params = BatchNormParams::default();
+                x.to_order(order).spatial_batch_norm(gamma, beta, &params, &mut running)
+            })
     };
     let (rows, last) = (Order::RowMajor, Order::ChannelsLast);
     vec![

@@ -14,6 +14,7 @@
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
+use crate::tape::{OnTape, Operands, Var};
 use crate::tensor::{Order, Tensor, float};
 use chainrule_kernels::Real;
 use chainrule_kernels::norm::{self, Affine, Downstream, GroupShape, Upstream};
@@ -150,15 +151,39 @@ pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Ten
     [dx.map(|dx| dx.to_order(*order)), needs[1].then_some(dgamma), needs[2].then_some(dbeta)]
 }
 
+impl Var {
+    /// Group norm of pictures on the tape: see [`forward`].
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn spatial_group_norm(
+        &self,
+        gamma: &dyn OnTape,
+        beta: &dyn OnTape,
+        params: &GroupNormParams,
+    ) -> Var {
+        let on = Operands::of([self, gamma, beta]);
+        let [x, gamma, beta] = &on.values;
+        let (y, cache) = forward(x, gamma, beta, params);
+        on.record(y, cache, backward_for)
+    }
+}
+
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
     let case = |name, shape: [usize; 4], per_channel: &[usize], groups: usize, order: Order| {
         let case = Case::new("spatial_group_norm", name).input("x", &shape);
-        case.input("gamma", per_channel).input("beta", per_channel).run(move |[x, gamma, beta]| {
-            let x = x.to_order(order);
-            let (y, cache) = forward(&x, gamma, beta, &GroupNormParams::new(groups));
-            (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
-        })
+        case.input("gamma", per_channel)
+            .input("beta", per_channel)
+            .run(move |[x, gamma, beta]| {
+                let x = x.to_order(order);
+                let (y, cache) = forward(&x, gamma, beta, &GroupNormParams::new(groups));
+                (y, backward_pass(move |needs, dy| backward_for(needs, dy, &cache)))
+            })
+            .tape(move |[x, gamma, beta]| {
+                x.to_order(order).spatial_group_norm(gamma, beta, &GroupNormParams::new(groups))
+            })
     };
     let (rows, last) = (Order::RowMajor, Order::ChannelsLast);
     vec![

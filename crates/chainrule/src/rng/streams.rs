@@ -116,6 +116,15 @@ impl Rng {
         }
     }
 
+    /// Fills `out` (row-major) with uniforms in [-bound, bound), from the stream of initial weights.
+    pub fn fill_uniform(&mut self, bound: f64, out: &mut [f64]) {
+        match self {
+            Self::Numpy(rng) => rng.fill_rand(out),
+            Self::Keyed(streams) => streams.init.fill_uniform(out),
+        }
+        out.iter_mut().for_each(|v| *v = bound * (2.0 * *v - 1.0));
+    }
+
     /// Fills `out` (row-major) with uniforms in [0, 1) of the current step.
     pub fn rand_fill(&mut self, out: &mut [f64]) {
         match self {

@@ -1,0 +1,162 @@
+use super::*;
+use crate::ops::conv2d::Conv2dParams;
+use crate::rng::Rng;
+use crate::tape::{Mode, Tape};
+use crate::tensor::{DType, Tensor};
+
+#[derive(Params)]
+struct Block {
+    conv: Conv2d,
+    norm: BatchNorm2d,
+    extra: Option<Linear>,
+}
+
+impl Module for Block {
+    fn forward(&self, x: &Var) -> Var {
+        x.apply(&self.conv).apply(&self.norm).relu()
+    }
+}
+
+#[derive(Params)]
+struct Net {
+    blocks: Vec<Block>,
+    head: Linear,
+    #[params(skip)]
+    scale: f64,
+}
+
+impl Module for Net {
+    fn forward(&self, x: &Var) -> Var {
+        let mut x = x.clone();
+        for block in &self.blocks {
+            x = x.apply(block);
+        }
+        x.global_avg_pool().apply(&self.head) * self.scale
+    }
+}
+
+fn net(rng: &mut Rng) -> Net {
+    let mut block = |inputs, outputs| Block {
+        conv: Conv2d::new(inputs, outputs, 3, Conv2dParams::same(3), rng).no_bias(),
+        norm: BatchNorm2d::new(outputs),
+        extra: None,
+    };
+    let blocks = vec![block(3, 4), block(4, 5)];
+    Net { blocks, head: Linear::new(5, 2, rng), scale: 0.5 }
+}
+
+#[test]
+fn names_follow_the_fields() {
+    let net = net(&mut Rng::new(0));
+    let names: Vec<String> = net.named_params().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "blocks.0.conv.weight",
+            "blocks.0.norm.weight",
+            "blocks.0.norm.bias",
+            "blocks.1.conv.weight",
+            "blocks.1.norm.weight",
+            "blocks.1.norm.bias",
+            "head.weight",
+            "head.bias",
+        ]
+    );
+    let buffers: Vec<String> = net.named_buffers().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(buffers[..2], ["blocks.0.norm.running_mean", "blocks.0.norm.running_var"]);
+    assert_eq!(net.num_params(), 3 * 4 * 9 + 8 + 4 * 5 * 9 + 10 + 12);
+}
+
+#[test]
+fn values_are_set_by_name_and_frozen_ones_get_no_gradient() {
+    let mut net = net(&mut Rng::new(0));
+    assert!(net.set_value("head.bias", &Tensor::ones([2], DType::F32)));
+    assert!(!net.set_value("head.bias", &Tensor::ones([3], DType::F32)));
+    assert!(!net.set_value("foot.bias", &Tensor::ones([2], DType::F32)));
+    net.freeze(&|name| name.starts_with("blocks"));
+    let tape = Tape::train(0);
+    let x = tape.constant(Tensor::ones([2, 3, 4, 4], DType::F32));
+    let grads = x.apply(&net).cross_entropy(&[0, 1]).backward();
+    assert_eq!(grads.len(), 2);
+    assert!(grads.get(&net.head.weight).is_some());
+    assert!(grads.get(&net.blocks[0].conv.weight).is_none());
+}
+
+#[test]
+fn batch_norm_averages_as_pytorch_does() {
+    let norm = BatchNorm1d::new(1);
+    let tape = Tape::train(0);
+    let x = tape.constant(Tensor::new([4, 1], &[1.0f32, 2.0, 3.0, 6.0]));
+    x.apply(&norm);
+    let [(_, mean), (_, var), (_, batches)] = &norm.named_buffers()[..] else { panic!("three") };
+    // 0.9 * 1 + 0.1 * 14 / 3: the variance is divided by n - 1.
+    assert!((mean.item() - 0.3).abs() < 1e-7 && (var.item() - (0.9 + 1.4 / 3.0)).abs() < 1e-6);
+    assert_eq!(batches.item(), 1.0);
+    tape.set_mode(Mode::Test);
+    x.apply(&norm);
+    assert_eq!(norm.named_buffers()[2].1.item(), 1.0);
+}
+
+#[test]
+fn default_values_lie_within_pytorchs_bounds() {
+    let mut rng = Rng::new(5);
+    let linear = Linear::new(3072, 40, &mut rng);
+    let conv = Conv2d::new(32, 16, 3, Conv2dParams::same(3), &mut rng);
+    for (t, bound) in [(linear.weight.value(), 0.018042), (conv.weight.value(), 0.058926)] {
+        let largest = t.to_vec().iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        assert!(largest <= 1.0001 * bound && largest > 0.99 * bound, "{largest} {bound}");
+    }
+}
+
+#[test]
+fn a_sequential_infers_sizes_and_prints_its_layers() {
+    let net = Sequential::on([3, 8, 8], &mut Rng::new(0))
+        .conv2d(6, 5)
+        .batch_norm()
+        .relu()
+        .max_pool2d(2)
+        .flatten()
+        .linear(7)
+        .layer_norm()
+        .dropout(0.25)
+        .linear(10)
+        .build();
+    let text = format!("{net:?}");
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "Sequential",
+            "  0: Conv2d(3 -> 6, 5x5, pad 2)",
+            "  1: BatchNorm2d(6)",
+            "  2: relu",
+            "  3: MaxPool2d(2x2)",
+            "  4: Flatten",
+            "  5: Linear(96 -> 7)",
+            "  6: LayerNorm([7])",
+            "  7: Dropout(p 0.25)",
+            "  8: Linear(7 -> 10)",
+        ]
+    );
+    let rows = trace(&net, Tensor::zeros([1, 3, 8, 8], DType::F32));
+    assert_eq!(rows.len(), 10);
+    assert_eq!((rows[1].output[..].to_vec(), rows[1].params), (vec![1, 6, 8, 8], 456));
+    assert_eq!(rows[1].multiply_adds, 8 * 8 * 6 * 75);
+    assert_eq!((rows[6].path.as_deref(), rows[6].depth), (Some("5"), 1));
+    assert_eq!(rows[0].params, net.num_params());
+}
+
+#[test]
+fn ways_around_layers() {
+    let mut rng = Rng::new(1);
+    let tape = Tape::eval();
+    let x = tape.constant(Tensor::ones([2, 3], DType::F32));
+    let inner = Linear::new(3, 3, &mut rng);
+    let y = x.apply(&inner).value() + x.value();
+    let around = Residual::new(inner.clone());
+    assert_eq!(x.apply(&around).value().to_vec(), y.to_vec());
+    assert_eq!(around.named_params()[0].0, "body.weight");
+    assert_eq!(x.apply(&Concat { body: inner }).shape()[..], [2, 6]);
+    assert_eq!(x.apply(&Identity).value().to_vec(), x.value().to_vec());
+    let negative = tape.constant(Tensor::full([1, 2], -2.0, DType::F32));
+    assert_eq!(negative.apply(&PRelu::new(1)).value().to_vec(), [-0.5, -0.5]);
+}
