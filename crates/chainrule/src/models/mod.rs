@@ -7,8 +7,9 @@ mod architecture;
 mod checks;
 mod fully_connected;
 mod loss;
-mod small_conv;
 mod module;
+mod resnet_ce;
+mod small_conv;
 pub mod summary;
 mod three_layer_conv;
 
@@ -16,9 +17,10 @@ pub use architecture::{ARCHITECTURES, Architecture, ModelConfig, Recipe, Task};
 pub use checks::checked_models;
 pub use fully_connected::{FullyConnectedConfig, FullyConnectedNet, Norm};
 pub use loss::Loss;
+pub use module::ModuleModel;
+pub use resnet_ce::{DepthwiseSeparable, ResNetCe, ResidualBlock, SqueezeExcite};
 pub use small_conv::{SmallConvConfig, SmallConvNet};
 pub use three_layer_conv::{ThreeLayerConvConfig, ThreeLayerConvNet};
-pub use module::ModuleModel;
 
 use crate::check;
 use crate::ops::batch_norm::RunningStats;

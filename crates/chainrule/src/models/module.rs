@@ -1,10 +1,10 @@
 //! Any module as a [`Model`], so that a solver trains it like a network of explicit ops.
 
 use super::summary::Layer;
-use super::{Loss, Model, Param};
+use super::{Loss, Model, Param, Trace, one_hot};
 use crate::nn::{Entry, EntryMut, Module, Path, trace};
 use crate::rng::Rng;
-use crate::tape::{Leaf, Tape};
+use crate::tape::{Leaf, Mode, Tape};
 use crate::tensor::{DType, Order, Tensor};
 use std::cell::{Ref, RefCell};
 
@@ -130,8 +130,8 @@ fn layers(rows: &[crate::nn::Traced]) -> Vec<Layer> {
         let path = row.path.as_ref().map_or_else(String::new, |path| format!("{path}: "));
         let output = row.output[1..].to_vec();
         let kept = output.iter().product();
-        let (params, multiply_adds) = (row.params, row.multiply_adds);
-        Layer { name: format!("{path}{}", row.what), output, params, multiply_adds, kept }
+        let name = format!("{path}{}", row.what);
+        Layer { kept, ..Layer::new(name, &output, row.params, row.multiply_adds) }
     })
     .collect()
 }
@@ -204,6 +204,16 @@ impl<M: Module> Model for ModuleModel<M> {
     fn scores(&self, x: &Tensor) -> Tensor {
         self.hand_back();
         Tape::eval().constant(x.clone()).apply(&self.inner.borrow().module).value().clone()
+    }
+
+    fn trace(&self, x: &Tensor, classes: &[usize]) -> Trace {
+        self.hand_back();
+        let tape = Tape::train(0);
+        tape.set_mode(Mode::Test);
+        let scores = tape.leaf(x).apply(&self.inner.borrow().module);
+        let grads = scores.backward_from(&one_hot(scores.value(), classes));
+        let dx = grads[x].clone();
+        Trace { scores: scores.value().clone(), dx, features: None }
     }
 
     fn loss(

@@ -117,7 +117,7 @@ impl Var {
 fn misfit<M: Module + ?Sized>(op: &str, reason: String, x: (&Var, &str), module: &M) -> ! {
     let place = module.path().map_or_else(String::new, |path| format!("{path}: "));
     let (x, axes) = x;
-    check::fail(op, reason, &[("x", x.value(), axes)], &format!("{place}{}", module.describe()))
+    check::fail(op, reason, &[("x", x.value(), axes)], format!("{place}{}", module.describe()))
 }
 
 #[cfg(test)]

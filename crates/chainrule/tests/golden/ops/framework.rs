@@ -1,11 +1,7 @@
 //! The framework half: expressions on the tape, modules, trainings. What is computed is PyTorch's; names are those of its modules.
 
-use chainrule::models::{
-    DepthwiseSeparable, Model, ModuleModel, ResNetCe, ResidualBlock, SqueezeExcite,
-};
-use chainrule::nn::{
-    Conv2d, CrossEntropy, Entry, Linear, Module, Params, Reduction,
-};
+use chainrule::models::{Model, ModuleModel, ResNetCe, ResidualBlock, SqueezeExcite};
+use chainrule::nn::{Conv2d, CrossEntropy, Entry, Linear, Module, Params, Reduction};
 use chainrule::ops::conv2d::Conv2dParams;
 use chainrule::ops::sum::Over;
 use chainrule::rng::Rng;
@@ -159,18 +155,16 @@ pub fn transforms(case: &Case) -> Result<Outputs, String> {
     Ok(outputs([("to_tensor", array(&x)), ("normalized", array(&normalized))]))
 }
 
-/// Gives a module the values that were drawn for its parameters, in `f64`; returns their names.
-fn fill(module: &mut dyn Params, inputs: &Inputs) -> Result<Vec<Out>, String> {
+/// Gives a module the values that were drawn for its parameters, in `f64`; returns them by name.
+fn fill(module: &mut dyn Params, inputs: &Inputs) -> Result<Vec<(String, Tensor)>, String> {
     module.convert(DType::F64);
-    let mut order = Vec::new();
     for (name, _) in module.named_params() {
         let value = tensor(inputs.get(&format!("param:{name}"))?);
         if !module.set_value(&name, &value) {
             return Err(format!("{name} has another shape than {:?}", value.shape()));
         }
-        order.push(Out::from(&name[..]));
     }
-    Ok(order)
+    Ok(module.named_params())
 }
 
 fn named(tensors: Vec<(String, Tensor)>) -> Out {
@@ -197,17 +191,19 @@ pub fn block(case: &Case) -> Result<Outputs, String> {
     let (args, inputs): (Args, _) = (case.args()?, Inputs::of(case)?);
     let (channels, rng) = ([args.cin, args.cout], &mut Rng::new(0));
     match case.op.as_str() {
-        "torch.block.se" => run_block(SqueezeExcite::new(args.channels, args.reduction, rng), &inputs),
-        "torch.block.residual" => {
+        "torch.block.se" => {
+            run_block(SqueezeExcite::new(args.channels, args.reduction, rng), &inputs)
+        }
+        _ => {
             let reduction = args.se.then_some(args.reduction);
             run_block(ResidualBlock::new(channels, args.stride, reduction, rng), &inputs)
         }
-        _ => run_block(DepthwiseSeparable::new(channels, args.stride, rng), &inputs),
     }
 }
 
 fn run_block(mut module: impl Module, inputs: &Inputs) -> Result<Outputs, String> {
     let order = fill(&mut module, inputs)?;
+    let order: Vec<&str> = order.iter().map(|(name, _)| &name[..]).collect();
     let [x, dout] = tensors(inputs, ["x", "dout"])?;
     let x = x.to_order(Order::ChannelsLast);
     let tape = Tape::train(0);
@@ -225,7 +221,7 @@ fn run_block(mut module: impl Module, inputs: &Inputs) -> Result<Outputs, String
         ("dx", array(&grads[&x])),
         ("grads", named(of_params)),
         ("buffers", named(module.named_buffers())),
-        ("param_order", Out::List(order)),
+        ("param_order", order.into()),
         ("eval_out_after", array(eval.value())),
     ]))
 }
@@ -313,7 +309,11 @@ fn run_training(
     made: Made,
     steps: usize,
 ) -> Result<Outputs, String> {
-    let order = fill(&mut net, inputs)?;
+    let order = fill(&mut net, inputs)?.into_iter();
+    let pair = |(name, t): (String, Tensor)| {
+        Out::List(vec![Out::from(&name[..]), t.shape().to_vec().into()])
+    };
+    let order = order.map(pair).collect();
     let (x, labels) = (tensor(inputs.get("x")?), inputs.labels("y")?);
     net.set_decay(&|_| true);
     let num_params = net.num_params();
