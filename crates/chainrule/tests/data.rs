@@ -237,12 +237,17 @@ fn wrong_directories_are_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("cifar-10-binary.tar.gz");
     std::fs::write(&file, b"packed").expect("a file");
-    let layout = "expected the binary version of CIFAR-10: data_batch_1.bin to data_batch_5.bin \
-                  and test_batch.bin";
+    let layout = "expected CIFAR-10 (cifar-10-batches-bin, cifar-10-batches-py, or either's .tar.gz), the idx files of \
+                  MNIST or Fashion-MNIST, or pictures in a folder for each class";
+    let empty = dir.path().join("empty");
+    std::fs::create_dir(&empty).expect("a directory");
+    let text = dir.path().join("notes.txt");
+    std::fs::write(&text, b"words").expect("a file");
     for (path, found) in [
-        (dir.path().join("none"), "cannot read PATH: there is no such directory; LAYOUT"),
-        (file, "PATH: is a file, not a directory; LAYOUT"),
-        (dir.path().to_path_buf(), "PATH: holds no data_batch_1.bin; LAYOUT"),
+        (dir.path().join("none"), "cannot read PATH: there is no such file or directory; LAYOUT"),
+        (text, "PATH: is a file, not an archive of CIFAR-10; LAYOUT"),
+        (empty, "PATH: holds no data set that is known; LAYOUT"),
+        (file, "PATH: ends in the middle of a member; fetch it again"),
     ] {
         let wanted = found.replace("PATH", &path.display().to_string()).replace("LAYOUT", layout);
         let message = cifar10::read(&path, false).expect_err("nothing to read").to_string();

@@ -2,6 +2,7 @@
 
 mod board;
 mod commands;
+mod fetch;
 mod gather;
 mod labs;
 mod machine;
@@ -14,13 +15,14 @@ mod settings;
 mod show;
 mod signals;
 mod stored;
+mod wait;
 mod watch;
 
 use chainrule_kernels::environment;
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compare, eval, gradcheck, home, lab, lr_find, predict, report as report_again, runs,
-    summary, train,
+    bench, compare, data, eval, gradcheck, home, lab, lr_find, predict, report as report_again,
+    runs, summary, train,
 };
 use std::process::ExitCode;
 
@@ -52,6 +54,8 @@ enum Command {
     Gradcheck(gradcheck::GradcheckArgs),
     /// Show a model's layers, output shapes, parameters, multiply-adds and memory
     Summary(Box<summary::SummaryArgs>),
+    /// Fetch a published data set, or look at what a directory holds
+    Data(data::DataArgs),
     /// Time training and inference on the reference workloads
     Bench(bench::BenchArgs),
     /// Run a small experiment and look at its page
@@ -82,6 +86,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::LrFind(args)) => lr_find::run(*args),
         Some(Command::Gradcheck(args)) => gradcheck::run(&args),
         Some(Command::Summary(args)) => summary::run(*args),
+        Some(Command::Data(args)) => data::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Lab(args)) => lab::run(&args),
     }

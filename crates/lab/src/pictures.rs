@@ -2,9 +2,10 @@
 
 use crate::model::Trained;
 use crate::settings::Plan;
+use crate::wait::Counter;
 use anyhow::{Context, Result};
 use chainrule::Error;
-use chainrule::data::{self, Dataset, Normalization, Pictures, Splits};
+use chainrule::data::{self, Dataset, Normalization, Pictures, Request, Splits};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -14,17 +15,19 @@ use std::path::Path;
 /// If they cannot be read, or are fewer than the plan wants.
 pub fn load(plan: &Plan) -> Result<Splits> {
     let mut splits = if plan.data.as_os_str().is_empty() {
-        if plan.test_all {
-            return Err(Error::value(
-                "--test-all",
-                "the embedded excerpt has only 1,000 test pictures",
-                "it goes with --data DIR",
-            )
-            .into());
-        }
+        refuse_without_data(plan)?;
         data::embedded()?
     } else {
-        data::cifar10::read(&plan.data, plan.test_all)?
+        let progress = Counter::new("pictures decoded");
+        let request = Request {
+            test_all: plan.test_all,
+            size: plan.size,
+            val_fraction: plan.val_fraction,
+            seed: plan.seed,
+            skip_bad: plan.skip_bad,
+            progress: &|done, all| progress.show(done, all),
+        };
+        data::open(&plan.data, &request)?
     };
     let n = splits.train.len();
     if plan.num_train > n {
@@ -48,6 +51,24 @@ pub fn load(plan: &Plan) -> Result<Splits> {
         .into());
     }
     Ok(splits)
+}
+
+/// Refuses what only data of one's own can be asked.
+fn refuse_without_data(plan: &Plan) -> Result<()> {
+    let said = [
+        ("--test-all", plan.test_all),
+        ("--size", plan.size.is_some()),
+        ("--val-fraction", plan.val_fraction.is_some()),
+        ("--skip-bad", plan.skip_bad),
+    ];
+    match said.iter().find(|(_, said)| *said) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let found =
+                "the embedded excerpt has 6,000 pictures of 32 x 32, 1,000 of them for the test";
+            Err(Error::value(*key, found, "it goes with --data DIR").into())
+        }
+    }
 }
 
 /// The pictures of a run, or those at `data`, once it is certain that its model can be shown them.

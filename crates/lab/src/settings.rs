@@ -91,11 +91,14 @@ settings! {
     seed: u64 = 0;
     /// Threads; results do not depend on it. 0 for all processors
     threads: usize = 0;
-    /// A directory with CIFAR-10's binary files; without it the embedded excerpt
+    /// A directory with CIFAR-10, MNIST or pictures in folders, or an archive of CIFAR-10; without it the embedded excerpt
     data: PathBuf = PathBuf::new();
+    /// Leave pictures out that cannot be read, instead of refusing them all (pictures in folders)
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    skip_bad: bool = false;
     /// Use only the first so many training pictures; 0 for all
     num_train: usize = 0;
-    /// Test on all 10,000 test pictures of --data instead of the first 1,000
+    /// Test on all 10,000 test pictures of CIFAR-10 or MNIST instead of the first 1,000
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     test_all: bool = false;
     /// The run directory; without it runs/NAME-NNNN
@@ -134,6 +137,10 @@ settings! {
     augment: String;
 
     open:
+    /// Pixels a side that pictures are brought to: the shorter side is resized, the middle is kept (pictures in folders) [default: 32]
+    size: usize;
+    /// Share of each class that validates where no folder does (pictures in folders) [default: 0.1]
+    val_fraction: f64;
     /// Widths of the hidden layers, as in 200,150 (fully-connected; one for three-layer-convnet)
     #[arg(value_parser = widths)]
     hidden: Widths;

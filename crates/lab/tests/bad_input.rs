@@ -163,7 +163,7 @@ fn wrong_data() {
         dir.path(),
         &["train", "--data", "empty"],
         1,
-        &["empty", "holds no data_batch_1.bin", "binary version"],
+        &["empty", "holds no data set", "cifar-10-batches-bin", "a folder for each class"],
     );
     fs::create_dir(dir.path().join("short")).unwrap();
     fs::write(dir.path().join("short/data_batch_1.bin"), [0; 100]).unwrap();
@@ -183,7 +183,12 @@ fn wrong_data() {
         &["data_batch_1.bin", "record 7", "label 255", "0 to 9"],
     );
     fs::write(dir.path().join("file"), "x").unwrap();
-    refuses_in(dir.path(), &["train", "--data", "file"], 1, &["file, not a directory"]);
+    refuses_in(
+        dir.path(),
+        &["train", "--data", "file"],
+        1,
+        &["is a file, not an archive of CIFAR-10"],
+    );
 }
 
 #[test]

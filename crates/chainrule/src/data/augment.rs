@@ -181,7 +181,7 @@ mod tests {
     /// Twenty pictures of 3 x 8 x 10 bytes that are all different.
     fn pictures(augment: Augment) -> Augmented {
         let bytes: Vec<u8> = (0..20 * 240).map(|i| (i * 7 % 251) as u8).collect();
-        let data = Dataset::new(bytes, vec![0; 20], [3, 8, 10], &["thing"]);
+        let data = Dataset::new(bytes, vec![0u8; 20], [3, 8, 10], &["thing"]);
         Augmented::new(data, Normalization::MeanImage(vec![-1.0; 240]), augment, 5)
     }
 

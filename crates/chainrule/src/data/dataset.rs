@@ -15,7 +15,7 @@ enum Pixels {
 #[derive(Clone, Debug)]
 pub struct Dataset {
     pixels: Pixels,
-    labels: Arc<[u8]>,
+    labels: Arc<[u16]>,
     /// The examples of this set among those in memory: `first..first + n`.
     first: usize,
     n: usize,
@@ -29,7 +29,13 @@ impl Dataset {
     /// # Panics
     /// If the sizes do not fit together, or a label has no class.
     #[track_caller]
-    pub fn new(pixels: Vec<u8>, labels: Vec<u8>, shape: [usize; 3], classes: &[&str]) -> Dataset {
+    pub fn new(
+        pixels: Vec<u8>,
+        labels: impl IntoIterator<Item: Into<u16>>,
+        shape: [usize; 3],
+        classes: &[&str],
+    ) -> Dataset {
+        let labels: Vec<u16> = labels.into_iter().map(Into::into).collect();
         let size: usize = shape.iter().product();
         assert_eq!(pixels.len(), labels.len() * size, "one label a picture");
         Dataset::over(Pixels::Here(Arc::new(pixels)), labels, shape, classes)
@@ -43,12 +49,13 @@ impl Dataset {
         shape: [usize; 3],
         classes: &[&str],
     ) -> Dataset {
-        Dataset::over(Pixels::Embedded(pixels), labels.to_vec(), shape, classes)
+        let labels = labels.iter().copied().map(u16::from).collect();
+        Dataset::over(Pixels::Embedded(pixels), labels, shape, classes)
     }
 
     #[track_caller]
-    fn over(pixels: Pixels, labels: Vec<u8>, shape: [usize; 3], classes: &[&str]) -> Dataset {
-        let known = |label: &u8| usize::from(*label) < classes.len();
+    fn over(pixels: Pixels, labels: Vec<u16>, shape: [usize; 3], classes: &[&str]) -> Dataset {
+        let known = |label: &u16| usize::from(*label) < classes.len();
         assert!(labels.iter().all(known), "every label has a class");
         let classes = classes.iter().map(|c| c.to_string()).collect();
         Dataset { n: labels.len(), pixels, labels: labels.into(), first: 0, shape, classes }

@@ -69,7 +69,7 @@ pub fn run(args: &PredictArgs) -> Result<ExitCode> {
 fn guesses(trained: &Trained, path: &Path) -> chainrule::Result<Vec<(String, f64)>> {
     let pixels = pixels(path, trained.about.shape)?;
     let names: Vec<&str> = trained.about.classes.iter().map(String::as_str).collect();
-    let one = Dataset::new(pixels, vec![0], trained.about.shape, &names);
+    let one = Dataset::new(pixels, [0u8], trained.about.shape, &names);
     let rows = score_rows(&*trained.model, &trained.about.seen(&one), &[0]);
     let shares = softmax(&rows[0]);
     let best = ranking(&rows[0]).into_iter().take(GUESSES);
