@@ -64,7 +64,7 @@ fn main() -> Result<()> {
                 if let EntryMut::Param(p) = entry
                     && let Some(dp) = grads.take(p)
                 {
-                    p.value_mut().add_scaled(-0.002, &dp);
+                    p.value_mut().add_scaled(-0.05, &dp);
                 }
             });
         }
