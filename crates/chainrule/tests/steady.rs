@@ -2,7 +2,7 @@
 //! One test in a process of its own, because it counts the requests of every thread.
 
 use chainrule::data::{Normalization, Pictures, embedded, mean_image};
-use chainrule::models::{FullyConnectedConfig, FullyConnectedNet, Model, Norm};
+use chainrule::models::{FullyConnectedConfig, FullyConnectedNet, Norm};
 use chainrule::optim::{OptimConfig, make};
 use chainrule::rng::Rng;
 use chainrule::train::{Solver, SolverOptions};
@@ -50,50 +50,5 @@ fn a_training_step_asks_the_system_for_no_memory() {
             (0, 0),
             "{norm:?}: requests of the allocator and of the pool in 70 steps"
         );
-    }
-}
-
-#[test]
-fn probe_memory() {
-    set_threads(2);
-    let splits = embedded().expect("the embedded pictures");
-    let mean = Normalization::MeanImage(mean_image(&splits.train));
-    let (train, val) = (Pictures::new(splits.train, mean.clone()), Pictures::new(splits.val, mean));
-    for (norm, dropout_keep, rule, states) in [
-        (Norm::None, 1.0, "sgd", 0),
-        (Norm::Batch, 0.8, "adam", 2),
-        (Norm::Batch, 1.0, "adam", 2),
-        (Norm::Layer, 1.0, "adamw", 2),
-    ] {
-        for batch in [50, 100, 256, 1000] {
-            let config = FullyConnectedConfig {
-                hidden: vec![200, 150],
-                norm,
-                dropout_keep,
-                reg: 1e-3,
-                ..Default::default()
-            };
-            let mut rng = Rng::new(1);
-            let mut model = FullyConnectedNet::new(config, &mut rng);
-            let predicted = chainrule::models::summary::memory(&model, batch, states);
-            let rule = make(rule, &OptimConfig::default()).expect("a known rule");
-            let options =
-                SolverOptions { batch_size: batch, epochs: 20, ..SolverOptions::default() };
-            let before = pool_stats().in_use;
-            let before = before - model.params().iter().map(|p| p.value.len() * 4).sum::<usize>();
-            let mut solver = Solver::new(&mut model, rule, &train, &val, options);
-            for t in 0..6 {
-                if t == 3 {
-                    chainrule_kernels::buffer::reset_peak();
-                }
-                solver.step(t as usize, 1e-3, &mut rng).expect("a finite loss");
-            }
-            let got = pool_stats().peak - before;
-            eprintln!(
-                "{norm:?} {dropout_keep} {batch}: predicted {} measured {got} ratio {:.3}",
-                predicted.total(),
-                predicted.total() as f64 / got as f64
-            );
-        }
     }
 }

@@ -119,6 +119,7 @@ fn a_killed_run_goes_on_and_a_damaged_checkpoint_gives_way_to_the_one_before() {
     let args = train(&[("--checkpoint-every", "100")]);
     let mut child = begun(dir.path(), &args);
     while !run.join("previous.ckpt").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its second checkpoint");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     child.kill().unwrap();
@@ -271,6 +272,7 @@ fn a_full_disk_costs_checkpoints_but_not_the_training() {
     // The disk fills up while a training runs: it goes on to the end, cannot leave its results, and says so.
     let mut child = begun(&disk.0, &train(&[("--checkpoint-every", "200")]));
     while !run.join("last.ckpt").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its first checkpoint");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     let filler = disk.0.join("filler");
