@@ -15,6 +15,7 @@ use chainrule::optim::{self, OptimConfig, UpdateRule};
 use chainrule::rng::Rng;
 use chainrule::tensor::{DType, Order, Tensor};
 use chainrule::train::Examples;
+use chainrule_kernels::buffer::block_bytes;
 
 /// The names of the workloads.
 pub const NAMES: [&str; 4] = ["W1-sgdm", "W1-adam", "W2", "W3"];
@@ -84,6 +85,12 @@ impl Workload {
             self.rule.update(slot, &mut param.value, grad, self.learning_rate, param.decay);
         }
         loss
+    }
+
+    /// Bytes of the batches that wait for their turn: a training would make each when it needs it.
+    pub fn waiting(&self) -> usize {
+        let bytes = |(x, _): &(Tensor, Vec<usize>)| block_bytes(x.len() * x.dtype().size());
+        self.batches.iter().skip(1).map(bytes).sum()
     }
 
     /// The scores of one batch in test mode.

@@ -72,6 +72,44 @@ pub fn to_bytes(values: &[f64]) -> Vec<u8> {
     values.iter().map(|v| byte(v) as u8).collect()
 }
 
+/// How much a score depends on each pixel, (H, W) row by row: the largest size of its gradient dx (1, C, H, W) over the channels.
+/// Source: K. Simonyan, A. Vedaldi, A. Zisserman, "Deep inside convolutional networks", 2013.
+///
+/// # Panics
+/// If dx is not that of one picture.
+#[track_caller]
+pub fn saliency(dx: &Tensor) -> Vec<f64> {
+    let [1, _, h, w] = dx.shape()[..] else {
+        panic!("one picture (1, C, H, W); the shape is {:?}", dx.shape())
+    };
+    let mut map = vec![0.0f64; h * w];
+    for plane in dx.to_vec().chunks_exact((h * w).max(1)) {
+        map.iter_mut().zip(plane).for_each(|(m, v)| *m = m.max(v.abs()));
+    }
+    map
+}
+
+/// Where a convolution saw what speaks for a score, (H, W) row by row: `max(0, sum over F of mean(da[f]) a[f])` for its output a
+/// and the gradient da of the score by it, both (1, F, H, W). Source: R. Selvaraju et al., "Grad-CAM", 2017.
+///
+/// # Panics
+/// If they are not of one picture and one shape.
+#[track_caller]
+pub fn grad_cam(a: &Tensor, da: &Tensor) -> Vec<f64> {
+    let [1, _, h, w] = a.shape()[..] else {
+        panic!("one picture (1, F, H, W); the shape is {:?}", a.shape())
+    };
+    assert_eq!(a.shape(), da.shape(), "a gradient of the features' shape");
+    let (a, da, plane) = (a.to_vec(), da.to_vec(), (h * w).max(1));
+    let mut map = vec![0.0f64; h * w];
+    for (a, da) in a.chunks_exact(plane).zip(da.chunks_exact(plane)) {
+        let weight = da.iter().sum::<f64>() / plane as f64;
+        map.iter_mut().zip(a).for_each(|(m, a)| *m += weight * a);
+    }
+    map.iter_mut().for_each(|m| *m = m.max(0.0));
+    map
+}
+
 /// Two filters to see with one's own eyes what a convolution does, w (2, 3, 3, 3) and b (2), for stride 1 and padding 1. The
 /// first makes red, green and blue grey (0.3, 0.6, 0.1); the second finds horizontal edges of blue (the rows 1 2 1, 0 0 0,
 /// -1 -2 -1; Sobel 1968) around a middle grey of 128.
@@ -92,6 +130,16 @@ mod tests {
         let g = grid(&x, 255.0, 1);
         assert_eq!(&g.shape()[..], &[3, 5, 1]);
         assert_eq!(g.to_vec(), [0., 255., 0., 0., 0., 0., 0., 0., 0., 0., 0., 255., 0., 0., 0.]);
+    }
+
+    #[test]
+    fn maps_of_what_a_score_depends_on() {
+        let dx = Tensor::from_f64([1, 2, 1, 2], &[1.0, -3.0, -2.0, 0.5]);
+        assert_eq!(saliency(&dx), [2.0, 3.0]);
+        // The first feature speaks for the score with weight 2, the second against it with weight -1.
+        let a = Tensor::from_f64([1, 2, 1, 2], &[1.0, 0.0, 0.5, 4.0]);
+        let da = Tensor::from_f64([1, 2, 1, 2], &[3.0, 1.0, 0.0, -2.0]);
+        assert_eq!(grad_cam(&a, &da), [1.5, 0.0]);
     }
 
     #[test]

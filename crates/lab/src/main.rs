@@ -7,6 +7,7 @@ mod gather;
 mod labs;
 mod machine;
 mod model;
+mod photo;
 mod pictures;
 mod report;
 mod results;
@@ -21,8 +22,8 @@ mod watch;
 use chainrule_kernels::environment;
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compare, data, eval, gradcheck, home, lab, lr_find, predict, report as report_again,
-    runs, summary, train,
+    bench, compare, data, eval, explain, gradcheck, home, lab, lr_find, predict,
+    report as report_again, runs, summary, train,
 };
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Say what is in pictures: the five likeliest classes of each
     Predict(predict::PredictArgs),
+    /// Show what in a picture speaks for a class: a saliency map and Grad-CAM
+    Explain(explain::ExplainArgs),
     /// List runs with their best, the best first
     Runs(runs::RunsArgs),
     /// Compare runs: their best, the settings that differ, a page with their curves
@@ -80,6 +83,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Train(args)) => train::run(*args),
         Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Predict(args)) => predict::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Runs(args)) => runs::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Report(args)) => report_again::run(&args),

@@ -128,6 +128,7 @@ fn wrong_flags() {
         (&["train", "--weight-scale", "inf"], &["--weight-scale"]),
         (&["train", "--learning-rate", "1"], &["--learning-rate"]),
         (&["trian"], &["trian", "train"]),
+        (&["lab", "image-procesing"], &["lab", "did you mean \"image-processing\""]),
         (&["gradcheck", "afine"], &["afine", "did you mean \"affine\""]),
         (&["summary", "--norm", "nothing"], &["--norm", "none, batch, layer"]),
         (&["bench", "--only", "W99"], &["W99", "did you mean"]),
@@ -157,6 +158,7 @@ fn wrong_configuration_files() {
 #[test]
 fn wrong_data() {
     refuses(&["train", "--data", "nowhere"], 1, &["cannot read nowhere"]);
+    refuses(&["explain", "nowhere", "x.png"], 1, &["cannot read nowhere/config.toml"]);
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("empty")).unwrap();
     refuses_in(

@@ -103,6 +103,19 @@ fn every_model_runs_again_from_its_configuration() {
         assert!(file("a/metrics.jsonl") == file("b/metrics.jsonl"), "{model}");
         let report = String::from_utf8(file("a/report.html")).unwrap();
         assert!(report.contains("First-layer weights") && report.contains("convnet"), "{model}");
+        let cat = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/chelsea.webp");
+        let output = chainrule(dir.path(), &["explain", "a", cat, "--class", "cat", "--json"]);
+        let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&seen["class"], seen["guesses"].as_array().unwrap().len()), (&"cat".into(), 5));
+        let page = fs::read_to_string(dir.path().join("a/explain-chelsea.html")).unwrap();
+        assert!(page.contains("Saliency") && page.contains("Grad-CAM"), "{model}");
+        let wrong = Command::new(BIN)
+            .args(["explain", "a", cat, "--class", "cats"])
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&wrong.stderr).into_owned();
+        assert!(wrong.status.code() == Some(2) && text.contains("did you mean \"cat\""), "{text}");
     }
 }
 

@@ -248,10 +248,11 @@ impl Model for ThreeLayerConvNet {
     fn loss(&mut self, x: &Tensor, labels: &[usize], _: &mut Rng, grads: &mut Vec<Tensor>) -> f64 {
         let (scores, caches) = self.forward(x);
         let (loss, dscores) = self.config.loss.of(&scores, labels);
+        // The gradients of the last step make room for those of this one.
+        grads.clear();
         let affine::Grads { dx, dw: dw3, db: db3 } = affine::backward(&dscores, &caches.top);
         let affine::Grads { dx, dw: dw2, db: db2 } = affine_relu::backward(&dx, &caches.hidden);
         let [_, dw1, db1] = conv_relu_pool::backward_for([false, true, true], &dx, &caches.conv);
-        grads.clear();
         grads.extend([dw1, db1, Some(dw2), Some(db2), Some(dw3), Some(db3)].into_iter().flatten());
         add_l2(loss, self.config.reg, &self.params, grads)
     }

@@ -81,10 +81,10 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
             let sample = measure(&format!("{name} train"), &options, || {
                 workload.step();
             });
-            print(args, &sample, pool_stats().peak);
+            print(args, &sample, pool_stats().peak - workload.waiting());
             if args.infer {
                 let sample = measure(&format!("{name} infer"), &options, || drop(workload.infer()));
-                print(args, &sample, pool_stats().peak);
+                print(args, &sample, pool_stats().peak - workload.waiting());
             }
         }
     }

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod compare;
 pub mod data;
 pub mod eval;
+pub mod explain;
 pub mod gradcheck;
 pub mod home;
 pub mod lab;

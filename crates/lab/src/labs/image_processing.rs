@@ -1,13 +1,13 @@
 //! What a convolution does to a picture: two photographs through a filter that makes grey and one that finds edges.
 
 use super::{Found, Lab};
-use crate::report::html::{card, escape, masthead, page};
-use crate::report::picture::data_uri;
+use crate::photo::{planes, square};
+use crate::report::html::{card, masthead, page};
+use crate::report::picture::figure;
 use anyhow::{Context, Result};
 use chainrule::ops::conv2d::{self, Conv2dParams};
 use chainrule::tensor::Tensor;
 use chainrule::visualize::{gray_and_edges, to_bytes};
-use image::imageops::{FilterType, crop_imm, resize};
 use image::{ExtendedColorType, ImageFormat, RgbImage, load_from_memory_with_format};
 
 pub const LAB: Lab = Lab {
@@ -23,25 +23,16 @@ const PICTURES: [(&str, &[u8]); 2] = [
 ];
 const TITLES: [&str; 3] = ["Original image", "Grayscale", "Edges"];
 
-/// The central square of a photograph, resized to [`SIDE`].
+/// An embedded photograph, square and small.
 fn photograph(bytes: &[u8]) -> Result<RgbImage> {
     let all = load_from_memory_with_format(bytes, ImageFormat::WebP)
-        .context("an embedded photograph cannot be decoded")?
-        .into_rgb8();
-    let (width, height) = all.dimensions();
-    let side = width.min(height);
-    let square = crop_imm(&all, (width - side) / 2, (height - side) / 2, side, side).to_image();
-    Ok(resize(&square, SIDE as u32, SIDE as u32, FilterType::CatmullRom))
+        .context("an embedded photograph cannot be decoded")?;
+    Ok(square(&all.into_rgb8(), SIDE as u32))
 }
 
 /// Photographs as one batch (N, 3, [`SIDE`], [`SIDE`]) of numbers from 0 to 255.
 fn batch(photographs: &[RgbImage]) -> Tensor {
-    let mut numbers = Vec::with_capacity(photographs.len() * 3 * SIDE * SIDE);
-    for photograph in photographs {
-        for channel in 0..3 {
-            numbers.extend(photograph.pixels().map(|p| f64::from(p.0[channel])));
-        }
-    }
+    let numbers: Vec<f64> = photographs.iter().flat_map(planes).map(f64::from).collect();
     Tensor::from_f64([photographs.len(), 3, SIDE, SIDE], &numbers)
 }
 
@@ -55,6 +46,7 @@ fn run() -> Result<Found> {
     for (i, ((name, _), photograph)) in PICTURES.iter().zip(&photographs).enumerate() {
         figures += &figure(
             photograph.as_raw(),
+            [SIDE as u32; 2],
             ExtendedColorType::Rgb8,
             TITLES[0],
             &format!("Of {name}."),
@@ -68,6 +60,7 @@ fn run() -> Result<Found> {
             lines.push(format!("{name}: {} {range}", title.to_lowercase()));
             figures += &figure(
                 &to_bytes(result),
+                [SIDE as u32; 2],
                 ExtendedColorType::L8,
                 title,
                 &format!("Numbers {range}."),
@@ -81,17 +74,6 @@ fn run() -> Result<Found> {
     let heading = "What a convolution does to a picture";
     let body = card("wide", "Two filters of 3 x 3", sentence, &sections);
     Ok(Found { lines, page: page(heading, &masthead("Lab: image processing", heading), &body) })
-}
-
-/// One picture with what it shows.
-fn figure(pixels: &[u8], color: ExtendedColorType, title: &str, text: &str) -> Result<String> {
-    let uri =
-        data_uri(pixels, SIDE as u32, SIDE as u32, color).context("a picture cannot be encoded")?;
-    let (title, text) = (escape(title), escape(text));
-    Ok(format!(
-        "<figure><img src=\"{uri}\" alt=\"{title}\" width=\"{SIDE}\" height=\"{SIDE}\">\
-         <figcaption><b>{title}</b> {text}</figcaption></figure>\n"
-    ))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Pictures inside the page: PNG bytes as a `data:` address.
 
+use super::html::escape;
 use image::{ExtendedColorType, ImageEncoder, ImageResult, codecs::png};
 
 /// A picture, `width` x `height` pixels, as the address of an `img`. Fails when `pixels` cannot be encoded.
@@ -25,6 +26,22 @@ pub fn png(
     png::PngEncoder::new_with_quality(&mut bytes, best, filter)
         .write_image(pixels, width, height, color)?;
     Ok(bytes)
+}
+
+/// A picture, `width` x `height` pixels, with a title and a sentence below it.
+pub fn figure(
+    pixels: &[u8],
+    [width, height]: [u32; 2],
+    color: ExtendedColorType,
+    title: &str,
+    text: &str,
+) -> ImageResult<String> {
+    let uri = data_uri(pixels, width, height, color)?;
+    let (title, text) = (escape(title), escape(text));
+    Ok(format!(
+        "<figure><img src=\"{uri}\" alt=\"{title}\" width=\"{width}\" height=\"{height}\">\
+         <figcaption><b>{title}</b> {text}</figcaption></figure>\n"
+    ))
 }
 
 /// Base64 with padding (RFC 4648, section 4).
