@@ -165,7 +165,7 @@ fn to_html(
         .map(|(class, share)| {
             let percent = 100.0 * share;
             format!(
-                "<li><span class=\"name\">{}</span><span class=\"track\" style=\"--all:100%\"><i style=\"width:{percent:.1}%\"></i>\
+                "<li><span class=\"name\">{}</span><span class=\"track\"><i style=\"width:{percent:.1}%\"></i>\
                  </span><b>{percent:.1}%</b></li>\n",
                 escape(class)
             )
@@ -185,7 +185,7 @@ fn to_html(
     let lead = "Saliency is the gradient of the class's score by the pixels; Grad-CAM weighs the last convolution's maps by \
         their gradients.";
     let figures = format!("<div class=\"figures crisp\">\n{figures}</div>\n");
-    let guesses = format!("<ol class=\"bars\">\n{bars}</ol>\n");
+    let guesses = format!("<ol class=\"bars plain\">\n{bars}</ol>\n");
     let sections = card("wide", "Where it looks", lead, &figures)
         + &card("wide", "The likeliest classes", "Shares of the softmax of all scores.", &guesses);
     Ok(page(&heading, &top, &sections))
