@@ -1,27 +1,22 @@
 //! Photographs as the models and the pages want them: square and small.
 
-use anyhow::Result;
-use chainrule::Error;
+use chainrule::data::pictures::decode::Picture;
+use chainrule::data::pictures::fit;
 use image::imageops::{FilterType, crop_imm, resize};
-use image::{ImageReader, RgbImage};
-use std::path::Path;
+use image::{Rgb, RgbImage};
 
-/// Reads a picture file.
-///
-/// # Errors
-/// If it cannot be read or is no picture of a kind that is known.
-pub fn open(path: &Path) -> Result<RgbImage> {
-    let kind = std::fs::metadata(path).map_err(Error::io("read", path))?;
-    let want = "expected a whole png or webp picture";
-    if !kind.is_file() {
-        return Err(Error::file(path, "is not a regular file", want).into());
-    }
-    let reader = ImageReader::open(path).map_err(Error::io("read", path))?;
-    let reader = reader.with_guessed_format().map_err(Error::io("read", path))?;
-    let picture = reader.decode();
-    let picture =
-        picture.map_err(|e| Error::file(path, format!("cannot be decoded ({e})"), want))?;
-    Ok(picture.into_rgb8())
+/// A picture as a model is shown it: its middle, `side` x `side`, upright; red, green and blue one after the other.
+pub fn seen(picture: &Picture, side: usize) -> Vec<u8> {
+    let mut planes = vec![0; 3 * side * side];
+    fit(picture, side, &mut planes);
+    planes
+}
+
+/// [`seen`] as a page shows it, with a pixel's colours side by side.
+pub fn shown(picture: &Picture, side: usize) -> RgbImage {
+    let planes = seen(picture, side);
+    let at = |c: usize, x: u32, y: u32| planes[(c * side + y as usize) * side + x as usize];
+    RgbImage::from_fn(side as u32, side as u32, |x, y| Rgb([0, 1, 2].map(|c| at(c, x, y))))
 }
 
 /// The central square of a photograph, resized (bicubic).

@@ -8,6 +8,8 @@ use crate::{photo, show};
 use anyhow::{Context, Result};
 use chainrule::Error;
 use chainrule::data::Dataset;
+use chainrule::data::pictures::decode::Picture;
+use chainrule::data::pictures::load;
 use chainrule::tensor::Tensor;
 use chainrule::train::Examples;
 use chainrule::train::metrics::{ranking, softmax};
@@ -59,7 +61,7 @@ struct Seen {
 pub fn run(args: &ExplainArgs) -> Result<ExitCode> {
     let trained = rebuild(&args.run)?;
     let class = args.class.as_deref().map(|name| class_named(&trained, name)).transpose()?;
-    let photograph = photo::open(&args.image)?;
+    let photograph = load(&args.image)?;
     let seen = look(&trained, &args.image, &photograph, class)?;
     let path = args.out.clone().unwrap_or_else(|| {
         let stem = args.image.file_stem().unwrap_or_default().to_string_lossy();
@@ -97,7 +99,7 @@ fn class_named(trained: &Trained, name: &str) -> Result<usize> {
 fn look(
     trained: &Trained,
     path: &Path,
-    photograph: &RgbImage,
+    photograph: &Picture,
     class: Option<usize>,
 ) -> Result<Seen> {
     let about = &trained.about;
@@ -111,7 +113,7 @@ fn look(
         let found = format!("the model wants pictures of {height} x {width}");
         return Err(Error::file(path, found, "only squares can be explained").into());
     }
-    let pixels = photo::planes(&photo::square(photograph, height as u32));
+    let pixels = photo::seen(photograph, height);
     let names: Vec<&str> = about.classes.iter().map(String::as_str).collect();
     let one = about.seen(&Dataset::new(pixels, [0u8], about.shape, &names));
     let x = one.batch(&[0], trained.model.dtype(), trained.model.order());
@@ -137,12 +139,12 @@ fn look(
 fn to_html(
     trained: &Trained,
     args: &ExplainArgs,
-    photograph: &RgbImage,
+    photograph: &Picture,
     seen: &Seen,
 ) -> Result<String> {
-    let large = photo::square(photograph, SIDE);
+    let large = photo::shown(photograph, SIDE as usize);
     let side = trained.about.shape[1];
-    let small = photo::square(photograph, side as u32);
+    let small = photo::shown(photograph, side);
     let draw = |pixels: &[u8], side: usize, color, title: &str, text: &str| {
         figure(pixels, [side as u32; 2], color, title, text).context("a picture cannot be encoded")
     };

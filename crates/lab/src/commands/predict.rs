@@ -1,18 +1,15 @@
 //! `chainrule predict RUN IMAGE...`: what the model of a run sees in pictures.
 
 use crate::model::{Trained, rebuild};
-use crate::show;
+use crate::{photo, show};
 use anstyle::AnsiColor;
 use anyhow::Result;
 use chainrule::Error;
 use chainrule::data::Dataset;
+use chainrule::data::pictures::load;
 use chainrule::train::metrics::{ranking, score_rows, softmax};
 use clap::Args;
-use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
 use serde_json::json;
-use std::fs::{self, File};
-use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,11 +26,6 @@ pub struct PredictArgs {
     json: bool,
 }
 
-const WANT: &str = "expected a whole png, jpeg, webp or bmp file";
-/// The most bytes of a file.
-const MOST_FILE: u64 = 128 << 20;
-/// The most pixels along one side.
-const MOST_SIDE: u32 = 16_384;
 /// How many classes are named.
 const GUESSES: usize = 5;
 /// Columns of the longest bar.
@@ -78,69 +70,22 @@ fn guesses(trained: &Trained, path: &Path) -> chainrule::Result<Vec<(String, f64
 
 /// The bytes of a picture as the model was shown its training pictures: channel by channel, of its size.
 fn pixels(path: &Path, [channels, height, width]: [usize; 3]) -> chainrule::Result<Vec<u8>> {
-    if ![1, 3].contains(&channels) {
-        let found = format!("the model wants pictures of {channels} channels");
-        return Err(Error::file(path, found, "pictures of one or three can be made"));
+    if ![1, 3].contains(&channels) || height != width {
+        let found = format!("the model wants {channels} channels of {height} x {width} pixels");
+        return Err(Error::file(path, found, "squares of one or three channels can be made"));
     }
-    let picture = decode(&bytes(path)?).map_err(|found| Error::file(path, found, WANT))?;
-    let picture = DynamicImage::from(on_white(&picture));
-    let small =
-        picture.resize_to_fill(width as u32, height as u32, FilterType::Triangle).into_rgb8();
-    let rgb: Vec<[u8; 3]> = small.pixels().map(|p| p.0).collect();
-    let plane = |c: usize| rgb.iter().map(move |p| p[c]);
-    Ok(match channels {
-        3 => (0..3).flat_map(plane).collect(),
-        // Luma of BT.601, as most programs turn colours into gray.
-        _ => rgb.iter().map(|p| luma(p.map(u32::from))).collect(),
-    })
+    let planes = photo::seen(&load(path)?, height);
+    if channels == 3 {
+        return Ok(planes);
+    }
+    let size = height * width;
+    let color = |i: usize| [0, 1, 2].map(|c| u32::from(planes[c * size + i]));
+    // Luma of BT.601, as most programs turn colours into gray.
+    Ok((0..size).map(|i| luma(color(i))).collect())
 }
 
 fn luma([r, g, b]: [u32; 3]) -> u8 {
     ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
-}
-
-/// A picture, upright. Its first bytes say what it is, not its name; how large it may be is checked before it is decoded.
-fn decode(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    let mut decoder =
-        reader.map_err(|e| e.to_string())?.into_decoder().map_err(|e| e.to_string())?;
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(MOST_SIDE), Some(MOST_SIDE));
-    decoder.set_limits(limits).map_err(|e| e.to_string())?;
-    let orientation = decoder.orientation().map_err(|e| e.to_string())?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
-    picture.apply_orientation(orientation);
-    Ok(picture)
-}
-
-/// A picture whose transparent parts are laid on white.
-fn on_white(picture: &DynamicImage) -> RgbImage {
-    let pixels = picture.to_rgba8();
-    let over = |c: u8, alpha: u8| {
-        let (c, alpha) = (u32::from(c), u32::from(alpha));
-        ((c * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-    };
-    RgbImage::from_fn(pixels.width(), pixels.height(), |x, y| {
-        let p = pixels.get_pixel(x, y);
-        Rgb([0, 1, 2].map(|c| over(p[c], p[3])))
-    })
-}
-
-/// The bytes of a file that is not larger than a picture may be.
-fn bytes(path: &Path) -> chainrule::Result<Vec<u8>> {
-    // The kind comes before opening, because opening a named pipe would wait for a writer.
-    let kind = fs::metadata(path).map_err(Error::io("read", path))?;
-    if !kind.is_file() {
-        return Err(Error::file(path, "is not a regular file", WANT));
-    }
-    if kind.len() > MOST_FILE {
-        let found = format!("holds {} bytes", kind.len());
-        return Err(Error::file(path, found, format!("at most {MOST_FILE} are read")));
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    file.take(MOST_FILE).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    Ok(bytes)
 }
 
 fn as_json(path: &Path, guesses: &[(String, f64)]) -> String {

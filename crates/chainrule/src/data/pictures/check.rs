@@ -1,6 +1,6 @@
 //! `data check`: what a directory of pictures holds, before anything is trained on it.
 
-use super::{Listing, load};
+use super::{Listing, load_entry};
 use chainrule_kernels::threads::parallel_for;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -60,7 +60,7 @@ pub fn check(listing: &Listing, progress: &(dyn Fn(usize, usize) + Sync)) -> Fin
 }
 
 fn look(listing: &Listing, i: usize) -> Finding {
-    match load(listing, i) {
+    match load_entry(listing, i) {
         Err(reason) => Finding::Broken(reason),
         Ok(picture) => {
             let mut hash = Sha256::new();

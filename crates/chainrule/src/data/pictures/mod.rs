@@ -102,7 +102,7 @@ fn decode_all(listing: &Listing, side: usize, progress: &(dyn Fn(usize, usize) +
     let broken: Vec<Mutex<String>> = listing.entries.iter().map(|_| Mutex::default()).collect();
     let done = AtomicUsize::new(0);
     parallel_chunks(&mut pixels, size, |i, out| {
-        match load(listing, i) {
+        match load_entry(listing, i) {
             Ok(picture) => fit(&picture, side, out),
             Err(reason) => *broken[i].lock().unwrap_or_else(PoisonError::into_inner) = reason,
         }
@@ -112,23 +112,33 @@ fn decode_all(listing: &Listing, side: usize, progress: &(dyn Fn(usize, usize) +
     Decoded { pixels, broken: broken.into_iter().map(reason).collect() }
 }
 
-/// The picture of a file, or why it cannot be used.
-fn load(listing: &Listing, i: usize) -> std::result::Result<Picture, String> {
+/// The picture of a file, decoded as a training decodes it; [`fit`] makes it a square.
+///
+/// # Errors
+/// If the file cannot be read, is larger than a picture may be, or is no whole picture.
+pub fn load(path: &Path) -> Result<Picture> {
+    const WANT: &str = "expected a whole png, jpeg, webp or bmp file";
+    let (file, bytes) = open(path, WANT)?;
+    let broken = |found| Error::file(path, found, WANT);
+    if bytes > MOST_FILE {
+        return Err(broken(format!("has {bytes} bytes, more than the {MOST_FILE} that are read")));
+    }
+    let bytes = read_at_most(file, MOST_FILE)
+        .map_err(|fault| broken(format!("cannot be read ({fault})")))?;
+    decode::decode(&bytes).map_err(broken)
+}
+
+/// The picture of an entry, or why it cannot be used.
+fn load_entry(listing: &Listing, i: usize) -> std::result::Result<Picture, String> {
     let path = listing.root.join(&listing.entries[i].name);
     if path.is_dir() {
         return Err("is a folder, where a class has pictures".into());
     }
-    let (file, bytes) = open(&path, "").map_err(|e| match e {
+    load(&path).map_err(|e| match e {
         Error::File { found, .. } => found,
         Error::Io { source, .. } => format!("cannot be read ({source})"),
         other => other.to_string(),
-    })?;
-    if bytes > MOST_FILE {
-        return Err(format!("has {bytes} bytes; at most {MOST_FILE} are read"));
-    }
-    let bytes =
-        read_at_most(file, MOST_FILE).map_err(|fault| format!("cannot be read ({fault})"))?;
-    decode::decode(&bytes)
+    })
 }
 
 /// Moves each good picture to its part; those `chosen` of the training part validate.
