@@ -1,8 +1,10 @@
 // double burst(int threads, long rounds): GFLOP/s of a burst of f32 multiply-adds in registers, on `threads` pinned threads.
+// double round_trip_ns(void): nanoseconds in which a cache line goes from the first processor to the second and back.
 // Built by gate.py: cc -O3 -march=native -ffp-contract=fast -shared -fPIC -pthread canary.c
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -75,4 +77,30 @@ double burst(int threads, long rounds) {
     }
     pthread_barrier_destroy(&gate);
     return rate;
+}
+
+#define TRIPS 2000
+static _Atomic int turn;
+static double trip_ns;
+
+static void *hand_over(void *number) {
+    int side = (int)(intptr_t)number;
+    pin(side);
+    double start = 0;
+    for (int trip = 0; trip < TRIPS + TRIPS / 4; trip++) {
+        if (trip == TRIPS / 4) start = seconds();
+        while (atomic_load(&turn) != 2 * trip + side) {}
+        atomic_store(&turn, 2 * trip + side + 1);
+    }
+    if (side == 0) trip_ns = (seconds() - start) * 1e9 / TRIPS;
+    return 0;
+}
+
+double round_trip_ns(void) {
+    pthread_t thread[2];
+    atomic_store(&turn, 0);
+    for (intptr_t i = 0; i < 2; i++)
+        if (pthread_create(&thread[i], 0, hand_over, (void *)i)) return -1;
+    for (int i = 0; i < 2; i++) pthread_join(thread[i], 0);
+    return trip_ns;
 }

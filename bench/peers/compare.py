@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gate import PROCESSORS, QUIET
+from gate import PROCESSORS, is_quiet
 from workloads import chosen
 
 HERE = Path(__file__).resolve().parent
@@ -67,15 +67,16 @@ def run(program, threads, number):
 def cells(rows):
     """{(name, threads): {variant: cell}}. Rows of a quiet machine count; where there is none, all do, and `quiet` is false.
 
-    A run that never saw the machine at its best took a slow machine for a quiet one: its peak, against the best peak of the
-    same program, gives it away.
+    A run that never saw the machine at its best took a slow machine for a quiet one: its best look at it, against the best of
+    the same program, gives it away.
     """
-    best_peak = {}
+    best = {}
     for row in rows:
-        best_peak[row["program"]] = max(best_peak.get(row["program"], 0), row["peak_gflops"])
+        peak, trip = best.get(row["program"], (0, float("inf")))
+        best[row["program"]] = max(peak, row["peak_gflops"]), min(trip, row["trip_ns"])
     grouped = {}
     for row in rows:
-        quiet = row["quiet"] and row["peak_gflops"] >= QUIET * best_peak[row["program"]]
+        quiet = row["quiet"] and is_quiet((row["peak_gflops"], row["trip_ns"]), best[row["program"]])
         of_name = grouped.setdefault((row["name"], row["threads"]), {})
         of_name.setdefault(row["variant"], []).append((quiet, row["median_ms"], row["min_ms"]))
     result = {}

@@ -1,7 +1,9 @@
 """A quiet-machine gate for Python, the twin of bench/src/gate.rs: the same rules, so that all sides are timed alike.
 
 Samples are taken in chunks of about 150 ms. A chunk counts when the canaries before and after it (3 ms of multiply-adds on all
-processors) reach 90 % of the best canary of the run, and other processes used next to no processor time meanwhile.
+processors, and on a machine with two of them the time that a cache line takes from one to the other and back) reach 90 % of the
+best rate of the run and no trip took 2.5 times as long as the shortest, and other processes used next to no processor time
+meanwhile.
 """
 import ctypes
 import hashlib
@@ -15,6 +17,7 @@ import time
 from pathlib import Path
 
 QUIET = 0.90
+FAR = 2.5
 ENOUGH = 5
 CHUNK_S = 0.15
 PAUSE_S = 0.008
@@ -42,22 +45,23 @@ def build_canary():
                 command = ["cc", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread"]
                 subprocess.run([*command, str(source), "-o", str(built)], check=True, capture_output=True)
                 os.replace(built, library)
-        burst = ctypes.CDLL(str(library)).burst
+        canary = ctypes.CDLL(str(library))
     except (OSError, subprocess.CalledProcessError) as fault:
         print(f"no canary in C ({fault}); a product of NumPy matrices takes its place", file=sys.stderr)
         return None
-    burst.restype = ctypes.c_double
-    burst.argtypes = [ctypes.c_int, ctypes.c_long]
-    return burst
+    canary.burst.restype = canary.round_trip_ns.restype = ctypes.c_double
+    canary.burst.argtypes = [ctypes.c_int, ctypes.c_long]
+    canary.round_trip_ns.argtypes = []
+    return canary
 
 
 class Canary:
     """Bursts of a fixed amount of work, chosen so that one takes about three milliseconds here."""
 
     def __init__(self):
-        self.burst_c = build_canary()
-        if self.burst_c:
-            rate = self.burst_c(PROCESSORS, 100_000)
+        self.in_c = build_canary()
+        if self.in_c:
+            rate = self.in_c.burst(PROCESSORS, 100_000)
             self.rounds = max(1, int(BURST_S * rate * 1e9 / PROCESSORS / (2 * 8 * 10)))
             return
         import numpy as np
@@ -65,10 +69,14 @@ class Canary:
         self.rounds = 1
         self.rounds = max(1, int(BURST_S * self.burst() * 1e9 / (2 * 256**3)))
 
+    def look(self):
+        """The rate of one burst in GFLOP/s and the round trip in nanoseconds (0 where there are not just two processors)."""
+        return self.burst(), self.in_c.round_trip_ns() if self.in_c and PROCESSORS == 2 else 0.0
+
     def burst(self):
         """The rate of one burst in GFLOP/s."""
-        if self.burst_c:
-            return self.burst_c(PROCESSORS, self.rounds)
+        if self.in_c:
+            return self.in_c.burst(PROCESSORS, self.rounds)
         self.matrix @ self.matrix
         start = time.perf_counter()
         for _ in range(self.rounds):
@@ -105,27 +113,31 @@ def wait_until_idle(limit_s):
     return time.perf_counter() - start
 
 
-def quiet_samples(chunks, peak):
+def is_quiet(look, best):
+    return look[0] >= QUIET * best[0] and look[1] <= FAR * best[1]
+
+
+def quiet_samples(chunks, best):
     """The samples of chunks (times, before, after, contended) between two quiet canaries, with nobody else at work."""
     return [t for times, before, after, contended in chunks
-            if not contended and min(before, after) >= QUIET * peak for t in times]
+            if not contended and is_quiet(before, best) and is_quiet(after, best) for t in times]
 
 
 class Gate:
-    """One for a process: all measurements share its peak and its patience (seconds of waiting for others)."""
+    """One for a process: all measurements share its best look and its patience (seconds of waiting for others)."""
 
     def __init__(self, patience_s):
         self.canary = Canary()
-        self.peak = 0.0
+        self.best = (0.0, float("inf"))
         self.patience = patience_s
         for _ in range(20):
             self.look()
             time.sleep(PAUSE_S)
 
     def look(self):
-        rate = self.canary.burst()
-        self.peak = max(self.peak, rate)
-        return rate
+        look = self.canary.look()
+        self.best = (max(self.best[0], look[0]), min(self.best[1], look[1]))
+        return look
 
     def wait(self):
         waited = wait_until_idle(self.patience)
@@ -133,7 +145,7 @@ class Gate:
         return waited
 
     def measure(self, step, budget_s, samples=100, warmup=10):
-        """A dict of median_ms, min_ms, n, quiet, median_all_ms, n_all, contended_chunks, canary_gflops, peak_gflops."""
+        """A dict of median_ms, min_ms, n, quiet, median_all_ms, n_all, contended_chunks, canary_gflops, peak_gflops, trip_ns."""
         clock = time.perf_counter
         for _ in range(warmup):
             step()
@@ -148,8 +160,8 @@ class Gate:
             time.sleep(PAUSE_S)
             load = Load()
             before = self.look()
-            canaries.append(before)
-            if before < QUIET * self.peak and not late:
+            canaries.append(before[0])
+            if not is_quiet(before, self.best) and not late:
                 if load.contended(Load()):
                     end += self.wait()
                 time.sleep(0.02)
@@ -163,21 +175,22 @@ class Gate:
                 times.append((clock() - start) * 1e3)
             time.sleep(PAUSE_S)
             after = self.look()
-            canaries.append(after)
+            canaries.append(after[0])
             contended = load.contended(Load())
             chunks.append((times, before, after, contended))
-            if late or len(quiet_samples(chunks, self.peak)) >= samples:
+            if late or len(quiet_samples(chunks, self.best)) >= samples:
                 return self.summary(chunks, canaries)
             if contended:
                 end += self.wait()
 
     def summary(self, chunks, canaries):
         everything = [t for chunk in chunks for t in chunk[0]]
-        quiet = quiet_samples(chunks, self.peak)
+        quiet = quiet_samples(chunks, self.best)
         enough = len(quiet) >= ENOUGH
         counted = quiet if enough else everything
         return dict(
             median_ms=round(statistics.median(counted), 5), min_ms=round(min(everything), 5), n=len(counted), quiet=enough,
             median_all_ms=round(statistics.median(everything), 5), n_all=len(everything),
             contended_chunks=sum(chunk[3] for chunk in chunks),
-            canary_gflops=round(statistics.median(canaries), 1), peak_gflops=round(self.peak, 1))
+            canary_gflops=round(statistics.median(canaries), 1), peak_gflops=round(self.best[0], 1),
+            trip_ns=round(self.best[1], 1))

@@ -1,11 +1,12 @@
 //! The gate: samples count only when the machine was quiet before and after them.
 //!
 //! A measurement is a row of chunks of about 150 ms. Before and after each chunk a canary (a 3 ms burst of multiply-adds on all
-//! processors) is timed. The best canary of the whole run is the peak of the machine; the samples of a chunk count when both of
-//! its canaries reach 90 % of it, and other processes used next to no processor time meanwhile. Waiting for quiet is bounded:
+//! processors, and on a machine with two of them the time that a cache line takes from one to the other and back) looks at the
+//! machine. The best rate of the whole run is its peak; the samples of a chunk count when both of its canaries reach 90 % of it
+//! and no trip took 2.5 times as long as the shortest, and other processes used next to no processor time meanwhile. Waiting for quiet is bounded:
 //! when patience is at an end the result is taken over everything timed, and says so (`quiet` is false).
 
-use crate::canary::Canary;
+use crate::canary::{Canary, Look};
 use crate::load::{Load, wait_until_idle};
 use chainrule_kernels::threads::threads;
 use serde::Serialize;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Share of the peak that a canary of a quiet machine reaches.
 const QUIET: f64 = 0.90;
+/// A trip this many times as long as the shortest is one to a processor that shares no cache with the first.
+const FAR: f64 = 2.5;
 /// Bursts that look for the peak before the first measurement.
 const FIRST_LOOK: usize = 20;
 /// Quiet samples below which the median would be an anecdote.
@@ -79,6 +82,9 @@ pub struct Sample {
     pub canary_gflops: f64,
     /// Best canary of the run so far. A run that never saw the machine at its best shows here.
     pub peak_gflops: f64,
+    /// Shortest trip of a cache line from one of two processors to the other and back in the run so far, in nanoseconds; 0 on
+    /// a machine that has not just two. A run that never had them side by side shows here.
+    pub trip_ns: f64,
 }
 
 /// Times `step` on the machine at hand until there are enough quiet samples, or the budget is spent.
@@ -96,20 +102,21 @@ pub fn measure(name: &str, options: &Options, step: impl FnMut()) -> Sample {
 /// A chunk of samples (in milliseconds) and what the machine was like around it.
 struct Chunk {
     times: Vec<f64>,
-    before: f64,
-    after: f64,
+    before: Look,
+    after: Look,
     contended: bool,
 }
 
 struct Gate {
     canary: Canary,
-    peak: f64,
+    best: Look,
     waited: Duration,
 }
 
 impl Gate {
     fn new() -> Gate {
-        let mut gate = Gate { canary: Canary::calibrate(), peak: 0.0, waited: Duration::ZERO };
+        let best = Look { rate: 0.0, trip_ns: f64::INFINITY };
+        let mut gate = Gate { canary: Canary::calibrate(), best, waited: Duration::ZERO };
         for _ in 0..FIRST_LOOK {
             gate.look();
             sleep(PAUSE);
@@ -117,11 +124,12 @@ impl Gate {
         gate
     }
 
-    /// One canary, which may be a new peak.
-    fn look(&mut self) -> f64 {
-        let rate = self.canary.burst();
-        self.peak = self.peak.max(rate);
-        rate
+    /// One canary, which may be a new best.
+    fn look(&mut self) -> Look {
+        let look = self.canary.look();
+        self.best.rate = self.best.rate.max(look.rate);
+        self.best.trip_ns = self.best.trip_ns.min(look.trip_ns);
+        look
     }
 
     fn measure(&mut self, name: &str, options: &Options, mut step: impl FnMut()) -> Sample {
@@ -136,8 +144,8 @@ impl Gate {
             sleep(PAUSE);
             let start = Load::now();
             let before = self.look();
-            canaries.push(before);
-            if before < QUIET * self.peak && !late {
+            canaries.push(before.rate);
+            if !is_quiet(before, self.best) && !late {
                 if start.contended(&Load::now()) {
                     end += self.wait(options);
                 }
@@ -150,11 +158,11 @@ impl Gate {
             let times = (0..per_chunk).map(|_| time(&mut step).as_secs_f64() * 1e3).collect();
             sleep(PAUSE);
             let after = self.look();
-            canaries.push(after);
+            canaries.push(after.rate);
             let contended = start.contended(&Load::now());
             chunks.push(Chunk { times, before, after, contended });
-            if late || quiet_samples(&chunks, self.peak).len() >= options.samples {
-                return summary(name, chunks, canaries, self.peak);
+            if late || quiet_samples(&chunks, self.best).len() >= options.samples {
+                return summary(name, chunks, canaries, self.best);
             }
             if contended {
                 end += self.wait(options);
@@ -182,15 +190,20 @@ fn samples_a_chunk(estimate: Duration, options: &Options) -> usize {
     (fit as usize).min(options.samples).max(1)
 }
 
+/// Whether the machine was near its best.
+fn is_quiet(look: Look, best: Look) -> bool {
+    look.rate >= QUIET * best.rate && look.trip_ns <= FAR * best.trip_ns
+}
+
 /// The samples between two quiet canaries, with nobody else at work.
-fn quiet_samples(chunks: &[Chunk], peak: f64) -> Vec<f64> {
-    let quiet = |c: &&Chunk| !c.contended && c.before.min(c.after) >= QUIET * peak;
+fn quiet_samples(chunks: &[Chunk], best: Look) -> Vec<f64> {
+    let quiet = |c: &&Chunk| !c.contended && is_quiet(c.before, best) && is_quiet(c.after, best);
     chunks.iter().filter(quiet).flat_map(|c| c.times.iter().copied()).collect()
 }
 
-fn summary(name: &str, chunks: Vec<Chunk>, canaries: Vec<f64>, peak: f64) -> Sample {
+fn summary(name: &str, chunks: Vec<Chunk>, canaries: Vec<f64>, best: Look) -> Sample {
     let all: Vec<f64> = chunks.iter().flat_map(|c| c.times.iter().copied()).collect();
-    let of_quiet = quiet_samples(&chunks, peak);
+    let of_quiet = quiet_samples(&chunks, best);
     let quiet = of_quiet.len() >= ENOUGH;
     let counted = if quiet { &of_quiet } else { &all };
     Sample {
@@ -204,7 +217,8 @@ fn summary(name: &str, chunks: Vec<Chunk>, canaries: Vec<f64>, peak: f64) -> Sam
         n_all: all.len(),
         contended_chunks: chunks.iter().filter(|c| c.contended).count(),
         canary_gflops: median(&canaries),
-        peak_gflops: peak,
+        peak_gflops: best.rate,
+        trip_ns: best.trip_ns,
     }
 }
 
@@ -224,7 +238,12 @@ pub fn median(values: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
+    fn look(rate: f64, trip_ns: f64) -> Look {
+        Look { rate, trip_ns }
+    }
+
     fn chunk(times: &[f64], before: f64, after: f64, contended: bool) -> Chunk {
+        let (before, after) = (look(before, 60.0), look(after, 60.0));
         Chunk { times: times.to_vec(), before, after, contended }
     }
 
@@ -249,16 +268,19 @@ mod tests {
             chunk(&[4.0], 100.0, 50.0, false),
             chunk(&[5.0], 100.0, 100.0, true),
         ];
-        assert_eq!(quiet_samples(&chunks, 100.0), [1.0, 2.0]);
+        assert_eq!(quiet_samples(&chunks, look(100.0, 60.0)), [1.0, 2.0]);
         // A peak that shows later makes what looked quiet loud.
-        assert!(quiet_samples(&chunks, 120.0).is_empty());
+        assert!(quiet_samples(&chunks, look(120.0, 60.0)).is_empty());
+        // So does a shorter trip.
+        assert_eq!(quiet_samples(&chunks, look(100.0, 24.0)), [1.0, 2.0]);
+        assert!(quiet_samples(&chunks, look(100.0, 20.0)).is_empty());
     }
 
     #[test]
     fn the_median_is_of_quiet_samples_if_there_are_enough() {
         let quiet = chunk(&[2.0; ENOUGH], 100.0, 100.0, false);
         let loud = chunk(&[1.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0], 100.0, 60.0, true);
-        let s = summary("s", vec![quiet, loud], vec![100.0, 60.0, 100.0], 100.0);
+        let s = summary("s", vec![quiet, loud], vec![100.0, 60.0, 100.0], look(100.0, 60.0));
         assert_eq!((s.median_ms, s.n, s.quiet), (2.0, ENOUGH, true));
         assert_eq!((s.median_all_ms, s.n_all, s.min_ms), (9.0, ENOUGH + 8, 1.0));
         assert_eq!((s.contended_chunks, s.canary_gflops), (1, 100.0));
@@ -268,7 +290,7 @@ mod tests {
     fn without_enough_quiet_samples_everything_counts_and_it_says_so() {
         let few = chunk(&[2.0; ENOUGH - 1], 100.0, 100.0, false);
         let loud = chunk(&[8.0; 20], 100.0, 60.0, false);
-        let s = summary("s", vec![few, loud], vec![60.0], 100.0);
+        let s = summary("s", vec![few, loud], vec![60.0], look(100.0, 60.0));
         assert_eq!((s.median_ms, s.n, s.quiet), (8.0, ENOUGH - 1 + 20, false));
     }
 
@@ -283,7 +305,7 @@ mod tests {
     #[test]
     fn a_measurement_ends_in_time_on_a_machine_that_is_never_quiet() {
         // No canary reaches a peak like this one.
-        let mut gate = Gate { peak: f64::MAX, ..Gate::new() };
+        let mut gate = Gate { best: look(f64::MAX, 0.0), ..Gate::new() };
         let options = Options {
             warmup: 2,
             samples: 30,
@@ -299,7 +321,9 @@ mod tests {
         assert!(!s.quiet && s.n == s.n_all && s.n > 0);
         assert!(steps > s.n && s.min_ms >= 1.0 && s.median_ms >= s.min_ms);
         let json = serde_json::to_value(&s).unwrap();
-        for key in ["name", "threads", "median_ms", "min_ms", "n", "quiet", "peak_gflops"] {
+        for key in
+            ["name", "threads", "median_ms", "min_ms", "n", "quiet", "peak_gflops", "trip_ns"]
+        {
             assert!(json.get(key).is_some(), "{key}");
         }
     }
