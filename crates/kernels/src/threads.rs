@@ -1,14 +1,17 @@
 //! A pool of threads for short, regular work: a training step has some forty parallel regions of 5 to 300 microseconds.
 //!
-//! [`parallel_for`] runs tasks 0..n; which thread runs which task is left to chance, so a caller must split work by *shape* and
-//! let every task write its own part of the result. Then the number of threads cannot matter. Waiting threads spin for a while
-//! before they sleep, because waking one costs more than most regions take. A region inside a region, or one that finds the pool
-//! taken by another thread, runs on its caller alone.
+//! [`parallel_for`] runs tasks 0..n; which thread runs which task is not promised, so a caller must split work by *shape* and
+//! let every task write its own part of the result. Then the number of threads cannot matter. Each thread begins with its own
+//! stretch of the tasks, the first with the first, and helps the others when it is through: as regions split large arrays by
+//! position, the parts of weights, gradients and optimizer state that belong together stay in one processor's caches from region
+//! to region. Waiting threads spin for a while before they sleep, because waking one costs more than most regions take. A region
+//! inside a region, or one that finds the pool taken by another thread, runs on its caller alone.
 
 use crate::buffer::{Buffer, Element};
 use crate::environment;
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -58,9 +61,14 @@ const INSIDE: usize = (1 << 16) - 1;
 const OPEN: usize = 1 << 16;
 const GENERATION: usize = 1 << 17;
 
+/// The next task of a stretch, on cache lines of its own (two, because processors fetch them in pairs).
+#[repr(align(128))]
+struct Next(AtomicUsize);
+
 struct Pool {
     state: AtomicUsize,
-    next: AtomicUsize,
+    /// One for each thread that may join the job.
+    next: [Next; MAX_THREADS],
     job: UnsafeCell<Option<Job>>,
     owner: Mutex<usize>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
@@ -79,7 +87,7 @@ fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
     POOL.get_or_init(|| Pool {
         state: AtomicUsize::new(0),
-        next: AtomicUsize::new(0),
+        next: [const { Next(AtomicUsize::new(0)) }; MAX_THREADS],
         job: UnsafeCell::new(None),
         owner: Mutex::new(0),
         panic: Mutex::new(None),
@@ -133,14 +141,16 @@ impl Pool {
         };
         // SAFETY: we hold `owner`, OPEN is clear and nobody is inside, so nobody reads the job.
         unsafe { *self.job.get() = Some(Job { run, tasks, helpers }) };
-        self.next.store(0, Ordering::Relaxed);
+        for (thread, next) in self.next.iter().enumerate().take(helpers + 1) {
+            next.0.store(stretch(tasks, helpers + 1, thread).start, Ordering::Relaxed);
+        }
         let state = self.state.load(Ordering::Relaxed);
         self.state.store((state & !INSIDE).wrapping_add(GENERATION) | OPEN, Ordering::SeqCst);
         if self.sleepers.load(Ordering::SeqCst) > 0 {
             drop(lock(&self.asleep));
             self.wake.notify_all();
         }
-        self.take_tasks(f, tasks);
+        self.take_tasks(f, tasks, helpers + 1, 0);
         self.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0;
         while self.state.load(Ordering::Acquire) & INSIDE != 0 {
@@ -151,22 +161,31 @@ impl Pool {
         }
     }
 
-    /// Runs tasks until none is left. A panic is kept for the owner and ends the handing out of tasks.
-    fn take_tasks(&self, f: &(dyn Fn(usize) + Sync), tasks: usize) {
+    /// Runs the tasks of the stretch of `thread`, then what is left of the others'. A panic is kept for the owner and ends the
+    /// handing out of tasks.
+    fn take_tasks(&self, f: &(dyn Fn(usize) + Sync), tasks: usize, threads: usize, thread: usize) {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let task = self.next.fetch_add(1, Ordering::Relaxed);
-                if task >= tasks {
-                    break;
+            for other in (thread..threads).chain(0..thread) {
+                let end = stretch(tasks, threads, other).end;
+                loop {
+                    let task = self.next[other].0.fetch_add(1, Ordering::Relaxed);
+                    if task >= end {
+                        break;
+                    }
+                    f(task);
                 }
-                f(task);
             }
         }));
         if let Err(payload) = result {
-            self.next.store(tasks, Ordering::Relaxed);
+            self.next[..threads].iter().for_each(|n| n.0.store(tasks, Ordering::Relaxed));
             lock(&self.panic).get_or_insert(payload);
         }
     }
+}
+
+/// The tasks that `thread` of `threads` begins with.
+fn stretch(tasks: usize, threads: usize, thread: usize) -> Range<usize> {
+    tasks * thread / threads..tasks * (thread + 1) / threads
 }
 
 thread_local! {
@@ -205,7 +224,7 @@ fn work(pool: &'static Pool, number: usize) {
             && number < job.helpers
         {
             // SAFETY: the owner waits for us before the function that this points to goes away.
-            pool.take_tasks(unsafe { &*job.run }, job.tasks);
+            pool.take_tasks(unsafe { &*job.run }, job.tasks, job.helpers + 1, number + 1);
         }
         pool.state.fetch_sub(1, Ordering::AcqRel);
     }
