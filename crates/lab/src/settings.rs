@@ -62,7 +62,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The architecture: small-convnet, three-layer-convnet, fully-connected
+    /// The architecture: small-convnet, three-layer-convnet, fully-connected, resnet-ce
     model: String = ARCHITECTURES[0].name.into();
     /// L2 regularization: adds 0.5 reg |W|^2 to the loss
     reg: f64 = 0.0;
@@ -146,9 +146,9 @@ settings! {
     hidden: Widths;
     /// Normalization after each hidden layer: none, batch, layer (fully-connected)
     norm: String;
-    /// Probability that dropout keeps a unit; 1 for no dropout (fully-connected)
+    /// Probability that dropout keeps a unit; 1 for no dropout (fully-connected, resnet-ce)
     dropout_keep: f64;
-    /// Channels of each 3x3 convolution, as in 32,64,64; equal ones make a stage that ends with a pooling (small-convnet)
+    /// Channels of each convolution (small-convnet) or block of them (resnet-ce), as in 32,64,64; equal ones make a stage
     #[arg(value_parser = widths)]
     channels: Widths;
     /// Filters of the convolution (three-layer-convnet)

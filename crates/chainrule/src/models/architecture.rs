@@ -1,6 +1,6 @@
 //! The list of architectures: what each is called, what it takes, how it is best trained, how it is made.
 
-use super::{Loss, Model, Norm, fully_connected, small_conv, three_layer_conv};
+use super::{Loss, Model, Norm, fully_connected, resnet_ce, small_conv, three_layer_conv};
 use crate::error::{Error, Result};
 use crate::gradcheck::Case;
 use crate::keys::{keys, unknown};
@@ -20,7 +20,7 @@ keys! {
     norm: Norm, "", |_| true;
     /// Probability that dropout keeps a unit; 1 for no dropout.
     dropout_keep: f64, "it must be above 0 and at most 1", |v| *v > 0.0 && *v <= 1.0;
-    /// Channels of each convolution; equal ones make a stage that ends with a pooling.
+    /// Channels of each convolution, or of each block of them; equal ones make a stage.
     channels: Vec<usize>, "give at least one number, each from 1 to 65536",
         |v| !v.is_empty() && v.iter().all(|w| (1..=65536).contains(w));
     /// Filters of the convolution.
@@ -77,6 +77,8 @@ pub struct Architecture {
     pub about: &'static str,
     /// The keys that it takes, with their defaults. A key that is `None` there is not taken.
     pub defaults: fn() -> ModelConfig,
+    /// A form that is small enough to be checked number by number.
+    pub small: fn() -> ModelConfig,
     /// How it is best trained.
     pub recipe: Recipe,
     /// The cases of its gradient check.
@@ -85,8 +87,18 @@ pub struct Architecture {
 }
 
 /// All architectures. The first is the default.
-pub static ARCHITECTURES: &[Architecture] =
-    &[small_conv::ARCHITECTURE, three_layer_conv::ARCHITECTURE, fully_connected::ARCHITECTURE];
+pub static ARCHITECTURES: &[Architecture] = &[
+    small_conv::ARCHITECTURE,
+    three_layer_conv::ARCHITECTURE,
+    fully_connected::ARCHITECTURE,
+    resnet_ce::ARCHITECTURE,
+];
+
+/// The stages that channels make: runs of equal numbers, as (channels, how many).
+pub(super) fn stages(channels: &[usize]) -> Vec<(usize, usize)> {
+    let runs = channels.chunk_by(|a, b| a == b);
+    runs.map(|run| (run[0], run.len())).collect()
+}
 
 impl Architecture {
     /// The architecture of this name.

@@ -1,14 +1,16 @@
 //! The gradient checks of whole models: every parameter against numerical derivatives of the loss.
 
 use super::{
-    ARCHITECTURES, FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm, SmallConvConfig,
-    SmallConvNet, ThreeLayerConvConfig, ThreeLayerConvNet,
+    ARCHITECTURES, Architecture, FullyConnectedConfig, FullyConnectedNet, Loss, Model, Norm,
+    SmallConvConfig, SmallConvNet, Task, ThreeLayerConvConfig, ThreeLayerConvNet,
 };
 use crate::gradcheck::{Backward, Case};
 use crate::ops::Op;
 use crate::rng::Rng;
 use crate::tensor::{DType, Tensor, float};
 use chainrule_kernels::Real;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 /// The models whose gradients are checked, like ops: all of them.
 pub fn checked_models() -> impl Iterator<Item = Op> + Clone {
@@ -93,6 +95,29 @@ pub(super) fn small_conv() -> Vec<Case> {
     ]
 }
 
+/// The cases of a listed module, in its small form. A deep net has many kinks; with this seed its units are away from theirs
+/// (`seeds_away_from_kinks` finds such seeds).
+pub(super) fn module(name: &'static str, seed: u64) -> Vec<Case> {
+    let case = |what, reg, loss| {
+        case(name, what, &[3, 4, 4], move |dtype, _| {
+            let task = Task { input_shape: vec![3, 4, 4], classes: 10, loss, reg, dtype };
+            let rng = &mut Rng::new(seed);
+            let made = Architecture::named(name).and_then(|a| a.make(&task, &(a.small)(), rng));
+            let mut model = made.unwrap_or_else(|e| panic!("{name} in its small form: {e}"));
+            // Small initial weights would put units near the kinks of their ReLUs.
+            for param in model.params_mut().iter_mut().filter(|p| p.value.shape().len() == 2) {
+                let noise = Tensor::randn(*param.value.shape(), 0.5, dtype, rng);
+                param.value = &param.value + &noise;
+            }
+            model
+        })
+    };
+    vec![
+        case("plain", 0.0, Loss::default()),
+        case("L2, smoothed", 0.3, Loss::Softmax { label_smoothing: 0.1 }),
+    ]
+}
+
 /// The parameters of a network as inputs, the loss of a fixed batch as output. Every run starts from the same state and draws
 /// the same masks.
 fn case(
@@ -129,20 +154,22 @@ fn case(
     })
 }
 
-/// The name of a parameter as a literal, which is what a case takes.
+/// The name of a parameter for as long as the program lives, which is what a case takes. Equal names are kept once.
 fn known(name: &str) -> &'static str {
-    const NAMES: [&str; 14] = [
-        "W1", "b1", "gamma1", "beta1", "W2", "b2", "gamma2", "beta2", "W3", "b3", "gamma3",
-        "beta3", "W4", "b4",
-    ];
-    NAMES.into_iter().find(|n| *n == name).unwrap_or("parameter")
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = names.get(name) {
+        return name;
+    }
+    let name = String::from(name).leak();
+    names.insert(name);
+    name
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gradcheck::{numerical_gradient, rel_error};
-    use crate::models::{ModelConfig, Task};
+    use crate::gradcheck::{Outcome, check, numerical_gradient, rel_error};
 
     /// A small model of every architecture that has seen a batch, so that its running averages are somebody's.
     fn trained() -> Vec<Box<dyn Model>> {
@@ -154,15 +181,26 @@ mod tests {
             dtype: DType::F64,
         };
         let mut rng = Rng::new(3);
-        let make = |a: &super::super::Architecture| {
-            let weight_scale = (a.defaults)().weight_scale.map(|_| 0.0);
-            let config = ModelConfig { weight_scale, ..ModelConfig::NONE };
-            let mut model = a.make(&task, &config, &mut rng).expect("a small model");
+        let make = |a: &Architecture| {
+            let mut model = a.make(&task, &(a.small)(), &mut rng).expect("a small model");
             let x = Tensor::randn([9, 3, 8, 8], 1.0, DType::F64, &mut rng);
             model.loss(&x, &[0, 1, 2, 3, 0, 1, 2, 3, 0], &mut rng, &mut Vec::new());
             model
         };
         ARCHITECTURES.iter().map(make).collect()
+    }
+
+    /// `cargo test --release -p chainrule --lib seeds_away -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a search, for whoever adds a model"]
+    fn seeds_away_from_kinks() {
+        for name in ARCHITECTURES.iter().skip(3).map(|a| a.name) {
+            let fits = |seed: &u64| {
+                let passes = |case: &Case| check(case).iter().all(Outcome::passed);
+                module(name, *seed).iter().all(passes)
+            };
+            println!("{name}: {:?}", (0..200).find(fits));
+        }
     }
 
     #[test]

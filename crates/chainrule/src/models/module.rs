@@ -1,7 +1,10 @@
 //! Any module as a [`Model`], so that a solver trains it like a network of explicit ops.
 
+use super::architecture::Task;
+use super::loss::add_l2;
 use super::summary::Layer;
 use super::{Loss, Model, Param, Trace, one_hot};
+use crate::error::{Error, Result};
 use crate::nn::{Entry, EntryMut, Module, Path, trace};
 use crate::rng::Rng;
 use crate::tape::{Leaf, Mode, Tape};
@@ -13,10 +16,12 @@ use std::cell::{Ref, RefCell};
 /// The parameters live here while they are trained. Whoever changes them ([`Model::params_mut`]) has the only copy, so that
 /// updates happen in place; the next pass hands them back to the module. Frozen parameters are saved like buffers.
 pub struct ModuleModel<M> {
+    name: &'static str,
     title: String,
     input_shape: Vec<usize>,
     classes: usize,
     loss: Loss,
+    reg: f64,
     order: Order,
     params: Vec<Param>,
     ids: Vec<u64>,
@@ -61,10 +66,12 @@ impl<M: Module> ModuleModel<M> {
         };
         let pictures = input_shape.len() == 3;
         ModuleModel {
+            name: "module",
             title: module.describe(),
             input_shape,
             classes,
             loss: Loss::default(),
+            reg: 0.0,
             order: if pictures { Order::ChannelsLast } else { Order::RowMajor },
             params,
             ids,
@@ -78,6 +85,11 @@ impl<M: Module> ModuleModel<M> {
     /// With another loss.
     pub fn with_loss(self, loss: Loss) -> ModuleModel<M> {
         ModuleModel { loss, ..self }
+    }
+
+    /// With L2 regularization: the loss adds `0.5 reg sum(W^2)` over the parameters that decay.
+    pub fn with_reg(self, reg: f64) -> ModuleModel<M> {
+        ModuleModel { reg, ..self }
     }
 
     /// What it is called in headings.
@@ -122,9 +134,35 @@ impl<M: Module> ModuleModel<M> {
     }
 }
 
-/// The rows of a summary: the modules that are not made of others.
+/// A module of the list of architectures as a model for a task.
+pub(super) fn listed<M: Module + 'static>(
+    name: &'static str,
+    mut module: M,
+    task: &Task,
+) -> Box<dyn Model> {
+    module.convert(task.dtype);
+    let model = ModuleModel::new(module, &task.input_shape[..]);
+    Box::new(ModuleModel { name, loss: task.loss, reg: task.reg, ..model })
+}
+
+/// The channels of a task's pictures.
+///
+/// # Errors
+/// If its inputs are no pictures.
+pub(super) fn channels(name: &str, task: &Task) -> Result<usize> {
+    let [channels, _, _] = task.input_shape[..] else {
+        let found = format!("{name} cannot take inputs of shape {:?}", task.input_shape);
+        return Err(Error::value("model", found, "they must be (channels, height, width)"));
+    };
+    Ok(channels)
+}
+
+/// The rows of a summary: the modules that are not made of others, and are something.
 fn layers(rows: &[crate::nn::Traced]) -> Vec<Layer> {
-    let leaf = |i: usize| rows.get(i + 1).is_none_or(|next| next.depth <= rows[i].depth);
+    let leaf = |i: usize| {
+        let made_of_others = rows.get(i + 1).is_some_and(|next| next.depth > rows[i].depth);
+        !made_of_others && !["Sequential", "Identity"].contains(&&rows[i].what[..])
+    };
     let rows = rows.iter().enumerate().filter(|(i, _)| leaf(*i)).map(|(_, row)| row);
     rows.map(|row| {
         let path = row.path.as_ref().map_or_else(String::new, |path| format!("{path}: "));
@@ -138,7 +176,7 @@ fn layers(rows: &[crate::nn::Traced]) -> Vec<Layer> {
 
 impl<M: Module> Model for ModuleModel<M> {
     fn name(&self) -> &'static str {
-        "module"
+        self.name
     }
 
     fn title(&self) -> String {
@@ -235,7 +273,7 @@ impl<M: Module> Model for ModuleModel<M> {
         grads.extend(all.map(|(id, p)| {
             found.take_leaf(Leaf::Param(*id)).unwrap_or_else(|| p.value.zeros_like())
         }));
-        loss
+        add_l2(loss, self.reg, &self.params, grads)
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -9,6 +9,9 @@
 //! networks", ECCV 2016; J. Hu et al., "Squeeze-and-excitation networks", CVPR 2018; A. Howard et al., "MobileNets", 2017. The
 //! arrangement is the course's.
 
+use super::architecture::{Architecture, ModelConfig, Recipe, stages};
+use super::{checks, module};
+use crate::error::Error;
 use crate::nn::init::{Fan, Gain, constant, kaiming_normal, normal};
 use crate::nn::{
     Activation, AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dropout, EntryMut, Flatten, Linear, Module,
@@ -19,6 +22,45 @@ use crate::ops::elementwise::sigmoid;
 use crate::rng::Rng;
 use crate::tape::Var;
 
+/// In the list of architectures, with the course's training of it.
+pub(super) const ARCHITECTURE: Architecture = Architecture {
+    name: "resnet-ce",
+    about: "the course's residual net with squeeze-and-excitation",
+    defaults: || ModelConfig {
+        channels: Some(vec![64, 64, 128, 128, 128, 256, 256]),
+        dropout_keep: Some(0.7),
+        ..ModelConfig::NONE
+    },
+    small: || ModelConfig { channels: Some(vec![2, 3, 4]), ..ModelConfig::NONE },
+    recipe: Recipe {
+        epochs: 10,
+        batch: 64,
+        optim: "adamw",
+        schedule: "constant",
+        lr: 1e-3,
+        weight_decay: 0.05,
+        label_smoothing: 0.0,
+        normalize: "channels",
+        augment: "none",
+    },
+    checks: || checks::module("resnet-ce", 1),
+    make: |task, values, rng| {
+        let stages = stages(&values.channels);
+        let &[first, second, third] = &stages[..] else {
+            let found = format!("resnet-ce has three stages, not {}", stages.len());
+            return Err(Error::value(
+                "channels",
+                found,
+                "give three different numbers, as in 64,128,256",
+            ));
+        };
+        let channels = module::channels("resnet-ce", task)?;
+        let dropout = 1.0 - values.dropout_keep;
+        let net = ResNetCe::sized(channels, [first, second, third], task.classes, dropout, rng);
+        Ok(module::listed("resnet-ce", net, task))
+    },
+};
+
 /// Channels scaled by a number between 0 and 1 each, which follows from the means of all of them.
 #[derive(Params)]
 pub struct SqueezeExcite {
@@ -26,9 +68,9 @@ pub struct SqueezeExcite {
 }
 
 impl SqueezeExcite {
-    /// For so many channels, with a hidden layer `reduction` times narrower.
+    /// For so many channels, with a hidden layer `reduction` times narrower, but of one unit at least.
     pub fn new(channels: usize, reduction: usize, rng: &mut Rng) -> SqueezeExcite {
-        let hidden = channels / reduction;
+        let hidden = (channels / reduction).max(1);
         let squeeze_excite = Sequential::of(vec![
             Box::new(AdaptiveAvgPool2d { output: [1, 1] }),
             Box::new(Flatten),
@@ -146,21 +188,36 @@ impl ResNetCe {
     /// If that is not a probability below 1.
     #[track_caller]
     pub fn new(classes: usize, dropout: f64, rng: &mut Rng) -> ResNetCe {
+        ResNetCe::sized(3, [(64, 2), (128, 3), (256, 2)], classes, dropout, rng)
+    }
+
+    /// For pictures of so many channels, with three stages of (channels, residual blocks).
+    ///
+    /// # Panics
+    /// If `dropout` is not a probability below 1.
+    #[track_caller]
+    pub fn sized(
+        inputs: usize,
+        [(c1, n1), (c2, n2), (c3, n3)]: [(usize, usize); 3],
+        classes: usize,
+        dropout: f64,
+        rng: &mut Rng,
+    ) -> ResNetCe {
         let stage = |channels: usize, blocks: usize, rng: &mut Rng| -> Vec<ResidualBlock> {
             let block = |_| ResidualBlock::new([channels; 2], 1, Some(16), rng);
             (0..blocks).map(block).collect()
         };
         let mut net = ResNetCe {
-            conv1: Conv2d::new(3, 64, 3, Conv2dParams::same(3), rng).no_bias(),
-            bn1: BatchNorm2d::new(64),
-            stage1: stage(64, 2, rng),
-            transition1: DepthwiseSeparable::new([64, 128], 2, rng),
-            stage2: stage(128, 3, rng),
-            transition2: DepthwiseSeparable::new([128, 256], 2, rng),
-            stage3: stage(256, 2, rng),
-            bn_final: BatchNorm2d::new(256),
+            conv1: Conv2d::new(inputs, c1, 3, Conv2dParams::same(3), rng).no_bias(),
+            bn1: BatchNorm2d::new(c1),
+            stage1: stage(c1, n1, rng),
+            transition1: DepthwiseSeparable::new([c1, c2], 2, rng),
+            stage2: stage(c2, n2, rng),
+            transition2: DepthwiseSeparable::new([c2, c3], 2, rng),
+            stage3: stage(c3, n3, rng),
+            bn_final: BatchNorm2d::new(c3),
             dropout: Dropout::new(dropout),
-            fc: Linear::new(256, classes, rng),
+            fc: Linear::new(c3, classes, rng),
         };
         initialise(&mut net, rng);
         net

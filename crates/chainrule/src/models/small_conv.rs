@@ -32,6 +32,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "small-convnet",
     about: "3x3 convolutions with batch norm and ReLU, pooled stage by stage",
     defaults: || ModelConfig { channels: Some(vec![32, 64, 64, 128, 128]), ..ModelConfig::NONE },
+    small: || ModelConfig { channels: Some(vec![3, 3, 4]), ..ModelConfig::NONE },
     recipe: Recipe {
         epochs: 25,
         batch: 64,

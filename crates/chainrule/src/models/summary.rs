@@ -94,6 +94,17 @@ pub fn bytes(n: usize) -> String {
     }
 }
 
+/// Columns of a layer's name in the table, with a blank behind it.
+const NAME: usize = 33;
+
+/// A name in at most so many columns.
+fn cut(name: &str, room: usize) -> String {
+    if name.chars().count() <= room {
+        return name.to_string();
+    }
+    name.chars().take(room - 1).chain(['\u{2026}']).collect()
+}
+
 /// The summary of a model as a table of at most 80 columns.
 pub fn table(model: &dyn Model, batch: usize, states: usize) -> String {
     let mut out =
@@ -103,7 +114,7 @@ pub fn table(model: &dyn Model, batch: usize, states: usize) -> String {
         let sizes: Vec<String> = layer.output.iter().map(usize::to_string).collect();
         let output = format!("(N, {})", sizes.join(", "));
         let (params, adds) = (thousands(layer.params), thousands(layer.multiply_adds));
-        out += &format!("{:<34}{output:>16}{params:>13}{adds:>15}\n", layer.name);
+        out += &format!("{:<34}{output:>16}{params:>13}{adds:>15}\n", cut(&layer.name, NAME));
     }
     let adds = layers.iter().map(|l| l.multiply_adds).sum();
     out += &format!(

@@ -32,6 +32,13 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         filter_size: Some(7),
         ..ModelConfig::NONE
     },
+    small: || ModelConfig {
+        hidden: Some(vec![7]),
+        filters: Some(3),
+        filter_size: Some(3),
+        weight_scale: Some(0.0),
+        ..ModelConfig::NONE
+    },
     recipe: Recipe {
         epochs: 10,
         batch: 50,

@@ -33,6 +33,7 @@ impl Module for Dropout {
     }
 
     fn describe(&self) -> String {
-        format!("Dropout(p {})", self.p)
+        // A p that was computed, as 1 - 0.7, has digits that nobody wants to read.
+        format!("Dropout(p {})", (self.p * 1e6).round() / 1e6)
     }
 }

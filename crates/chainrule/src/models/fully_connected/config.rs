@@ -19,6 +19,7 @@ pub(in crate::models) const ARCHITECTURE: Architecture = Architecture {
         weight_scale: Some(0.0),
         ..ModelConfig::NONE
     },
+    small: || ModelConfig { hidden: Some(vec![20, 30]), ..ModelConfig::NONE },
     recipe: Recipe {
         epochs: 30,
         batch: 100,
