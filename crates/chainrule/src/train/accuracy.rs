@@ -6,7 +6,7 @@ use crate::tensor::{Tensor, float};
 use chainrule_kernels::Real;
 
 /// Examples scored at a time. The scores of an example do not depend on it.
-pub(super) const BATCH: usize = 250;
+pub(super) const BATCH: usize = 100;
 
 /// The index of the largest score of each row of (N, C); the first one on ties.
 ///

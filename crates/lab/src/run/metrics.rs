@@ -30,14 +30,21 @@ impl Metrics {
         Metrics { path: directory.join("metrics.jsonl"), out: None, broken: false, problem: None }
     }
 
-    /// A step's line.
+    /// A step's line; the first goes to the system at once, so that who follows the file sees the training begin.
     pub fn step(&mut self, e: &StepEvent) {
         self.write(&step_line(e));
+        if e.step == 1 {
+            self.flush();
+        }
     }
 
     /// A check's line; what is buffered goes to the system.
     pub fn check(&mut self, e: &CheckEvent) {
         self.write(&check_line(e));
+        self.flush();
+    }
+
+    fn flush(&mut self) {
         if let Some(Err(e)) = self.out.as_mut().map(|out| out.flush()) {
             self.fail(e);
         }
