@@ -13,7 +13,7 @@ pub use config::{FullyConnectedConfig, Norm};
 
 use super::loss::add_l2;
 use super::summary::Layer;
-use super::{Model, Param, Trace, one_hot};
+use super::{Model, Param, Trace, one_hot, place};
 use crate::ops::affine_norm_relu::{self as hidden, Dropout, Norm as LayerNorm};
 use crate::ops::batch_norm::{BatchNormParams, RunningStats};
 use crate::ops::{Mode, affine};
@@ -238,6 +238,18 @@ impl Model for FullyConnectedNet {
         };
         let dx = caches.iter().rev().fold(dx, below).unwrap_or_else(|| x.zeros_like());
         Trace { scores, dx, features: None }
+    }
+
+    fn first_not_finite(&mut self, x: &Tensor, rng: &mut Rng) -> Option<String> {
+        let (mut running, mut h) = (self.running.clone(), x.clone());
+        let outputs = (0..=self.config.hidden.len()).map(|layer| {
+            if layer == self.config.hidden.len() {
+                return self.top(&h).0;
+            }
+            h = self.hidden_forward(layer, &h, Mode::Train, &mut running, rng).0;
+            h.clone()
+        });
+        place::first_not_finite(&self.layers(), outputs)
     }
 
     fn layers(&self) -> Vec<Layer> {

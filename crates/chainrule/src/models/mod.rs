@@ -8,6 +8,7 @@ mod checks;
 mod fully_connected;
 mod loss;
 mod module;
+mod place;
 mod resnet_ce;
 mod small_conv;
 pub mod summary;
@@ -90,6 +91,18 @@ pub trait Model {
     /// # Panics
     /// If there is not one class a picture.
     fn trace(&self, x: &Tensor, classes: &[usize]) -> Trace;
+
+    /// Train mode, of which no running average remains: the first layer, on the way up, whose output for x is not all finite
+    /// numbers, as a message names it.
+    fn first_not_finite(&mut self, x: &Tensor, rng: &mut Rng) -> Option<String>;
+
+    /// The layer of parameter `i`, as a message names it: `layer 3 (affine 100 -> 10)`.
+    ///
+    /// # Panics
+    /// If there are not so many parameters.
+    fn place_of(&self, i: usize) -> String {
+        place::of_param(&self.layers(), self.params(), i)
+    }
 
     /// The layers in order, for `summary`.
     fn layers(&self) -> Vec<summary::Layer>;

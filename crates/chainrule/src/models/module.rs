@@ -5,7 +5,7 @@ use super::loss::add_l2;
 use super::summary::Layer;
 use super::{Loss, Model, Param, Trace, one_hot};
 use crate::error::{Error, Result};
-use crate::nn::{Entry, EntryMut, Module, Path, trace};
+use crate::nn::{Entry, EntryMut, Module, Path, first_not_finite, trace};
 use crate::rng::Rng;
 use crate::tape::{Leaf, Mode, Tape};
 use crate::tensor::{DType, Order, Tensor};
@@ -274,6 +274,28 @@ impl<M: Module> Model for ModuleModel<M> {
             found.take_leaf(Leaf::Param(*id)).unwrap_or_else(|| p.value.zeros_like())
         }));
         add_l2(loss, self.reg, &self.params, grads)
+    }
+
+    fn first_not_finite(&mut self, x: &Tensor, rng: &mut Rng) -> Option<String> {
+        self.hand_back();
+        let averages = self.buffers();
+        // A tape of its own, so that nothing is left on the one that steps use again.
+        let tape = Tape::train(0);
+        std::mem::swap(rng, &mut *tape.rng());
+        let found = first_not_finite(&self.inner.get_mut().module, &tape.constant(x.clone()));
+        std::mem::swap(rng, &mut *tape.rng());
+        for (name, value) in &averages {
+            self.set_buffer(name, value);
+        }
+        found
+    }
+
+    fn place_of(&self, i: usize) -> String {
+        let name = &self.params[i].name;
+        let path = name.rsplit_once('.').map_or("", |(path, _)| path);
+        let of =
+            |layer: &&Layer| layer.name.strip_prefix(path).is_some_and(|n| n.starts_with(": "));
+        self.layers.iter().find(of).map_or_else(|| path.to_string(), |layer| layer.name.clone())
     }
 
     fn layers(&self) -> Vec<Layer> {

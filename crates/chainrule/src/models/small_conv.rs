@@ -16,7 +16,7 @@
 use super::architecture::{Architecture, ModelConfig, Recipe, Task, Values};
 use super::loss::{Loss, add_l2};
 use super::summary::Layer;
-use super::{Model, Param, Trace, checks, one_hot};
+use super::{Model, Param, Trace, checks, one_hot, place};
 use crate::error::{Error, Result};
 use crate::ops::batch_norm::{BatchNormParams, RunningStats};
 use crate::ops::conv_norm_relu::{self, Norm};
@@ -261,6 +261,18 @@ impl Model for SmallConvNet {
         let below = |dy: Tensor, cache: &_| conv_norm_relu::backward(&dy, cache).dx;
         let dx = caches.iter().rev().fold(dh.clone(), below);
         Trace { scores, dx, features: Some([h, dh]) }
+    }
+
+    fn first_not_finite(&mut self, x: &Tensor, _: &mut Rng) -> Option<String> {
+        let (mut running, mut h) = (self.running.clone(), x.clone());
+        let outputs = (0..=running.len()).map(|layer| match running.get_mut(layer) {
+            None => self.top(&h).0,
+            Some(running) => {
+                h = self.conv(layer, &h, Mode::Train, running).0;
+                h.clone()
+            }
+        });
+        place::first_not_finite(&self.layers(), outputs)
     }
 
     fn layers(&self) -> Vec<Layer> {

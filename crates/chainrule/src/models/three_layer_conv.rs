@@ -12,7 +12,7 @@
 use super::architecture::{Architecture, ModelConfig, Recipe, Task, Values};
 use super::loss::{Loss, add_l2};
 use super::summary::Layer;
-use super::{Model, Param, Trace, checks, one_hot};
+use super::{Model, Param, Trace, checks, one_hot, place};
 use crate::error::{Error, Result};
 use crate::ops::conv2d::Conv2dParams;
 use crate::ops::max_pool2d::MaxPool2dParams;
@@ -139,6 +139,7 @@ struct Caches {
     conv: conv_relu_pool::Cache,
     pooled: Tensor,
     hidden: affine_relu::Cache,
+    h: Tensor,
     top: affine::Cache,
 }
 
@@ -196,7 +197,7 @@ impl ThreeLayerConvNet {
             conv_relu_pool::forward(x, w1, Some(b1), &same, &MaxPool2dParams::default());
         let (h, hidden) = affine_relu::forward(&pooled, w2, b2);
         let (scores, top) = affine::forward(&h, w3, b3);
-        (scores, Caches { conv, pooled, hidden, top })
+        (scores, Caches { conv, pooled, hidden, h, top })
     }
 }
 
@@ -262,6 +263,12 @@ impl Model for ThreeLayerConvNet {
         let [_, dw1, db1] = conv_relu_pool::backward_for([false, true, true], &dx, &caches.conv);
         grads.extend([dw1, db1, Some(dw2), Some(db2), Some(dw3), Some(db3)].into_iter().flatten());
         add_l2(loss, self.config.reg, &self.params, grads)
+    }
+
+    fn first_not_finite(&mut self, x: &Tensor, _: &mut Rng) -> Option<String> {
+        let (scores, caches) = self.forward(x);
+        let outputs = [caches.pooled, caches.h, scores];
+        place::first_not_finite(&self.layers(), outputs.into_iter())
     }
 
     fn layers(&self) -> Vec<Layer> {

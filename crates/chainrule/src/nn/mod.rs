@@ -51,6 +51,7 @@ pub use param::{Buffer, Entry, EntryMut, Param, Params, Path};
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d};
 pub use sequential::{Builder, Sequential};
 pub use shape::{Activation, Concat, Flatten, Identity, PRelu, Residual};
+pub(crate) use trace::first_not_finite;
 pub use trace::{Traced, trace};
 
 use crate::check;
@@ -104,7 +105,7 @@ impl Var {
         let Some(mut entered) = trace::enter(self) else { return module.forward(self) };
         let y = module.forward(self);
         let (what, path, params) = (module.describe(), module.path(), module.num_params());
-        entered.leave(what, path, params, *y.shape(), |x| {
+        entered.leave(what, path, params, y.value(), |x| {
             let example = |shape: &Shape| shape.get(1..).unwrap_or(&[]).to_vec();
             module.multiply_adds(&example(x), &example(y.shape()))
         });

@@ -27,6 +27,8 @@ pub struct Traced {
 struct Trace {
     rows: Vec<Option<Traced>>,
     depth: usize,
+    /// The first that was done and had an output with a number that is not finite.
+    not_finite: Option<String>,
 }
 
 thread_local! {
@@ -57,14 +59,18 @@ impl Entered {
         what: String,
         path: Option<String>,
         params: usize,
-        output: Shape,
+        y: &Tensor,
         multiply_adds: impl FnOnce(&Shape) -> usize,
     ) {
-        let multiply_adds = multiply_adds(&self.x);
+        let (output, multiply_adds) = (*y.shape(), multiply_adds(&self.x));
+        let place = path.as_ref().map_or_else(|| what.clone(), |path| format!("{path}: {what}"));
         let row = Traced { what, path, depth: self.depth, output, params, multiply_adds };
         TRACE.with_borrow_mut(|trace| {
             if let Some(trace) = trace {
                 trace.depth = self.depth;
+                if trace.not_finite.is_none() && !y.is_finite() {
+                    trace.not_finite = Some(place);
+                }
                 trace.rows[self.row] = Some(row);
             }
         });
@@ -81,4 +87,16 @@ pub fn trace(module: &dyn Module, x: Tensor) -> Vec<Traced> {
     Tape::eval().constant(x).apply(module);
     let trace = TRACE.take().unwrap_or_default();
     trace.rows.into_iter().flatten().collect()
+}
+
+/// Runs a module on x and tells which was the first, of those that it is made of, whose output was not all finite numbers:
+/// `stage1.0.conv1: Conv2d(...)`.
+///
+/// # Panics
+/// As the module's forward pass.
+#[track_caller]
+pub(crate) fn first_not_finite(module: &dyn Module, x: &Var) -> Option<String> {
+    TRACE.set(Some(Trace::default()));
+    x.apply(module);
+    TRACE.take().unwrap_or_default().not_finite
 }

@@ -133,6 +133,11 @@ impl Tensor {
         float!(self.dtype(), T => self.data::<T>()[0].to_f64())
     }
 
+    /// Whether all elements are finite numbers.
+    pub fn is_finite(&self) -> bool {
+        float!(self.dtype(), T => chainrule_kernels::reduce::all_finite(self.data::<T>()))
+    }
+
     /// The element at these indices, whatever the memory order.
     ///
     /// # Panics

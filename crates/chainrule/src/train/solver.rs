@@ -200,17 +200,19 @@ impl<'a> Solver<'a> {
     /// If the loss or a gradient is not finite and that is not allowed; nothing has changed then but running averages.
     pub fn step(&mut self, t: usize, learning_rate: f64, rng: &mut Rng) -> Result<f64> {
         self.sample(t, rng);
-        let x = self.train.training_batch(
-            &self.indices,
-            (t / self.steps_per_epoch()) as u64,
-            self.model.dtype(),
-            self.model.order(),
-        );
+        let epoch = (t / self.steps_per_epoch()) as u64;
+        let (dtype, order) = (self.model.dtype(), self.model.order());
+        let x = self.train.training_batch(&self.indices, epoch, dtype, order);
         self.labels.clear();
         self.labels.extend(self.indices.iter().map(|i| self.train.label(*i)));
         let loss = self.model.loss(&x, &self.labels, rng, &mut self.grads);
         if self.options.on_non_finite == OnNonFinite::Stop {
-            finite::require(t + 1, loss, self.model.params(), &self.grads)?;
+            let again = || {
+                let mut rng = rng.clone();
+                rng.at(epoch, t as u64);
+                rng
+            };
+            finite::require(t + 1, loss, self.model, &self.grads, &x, again)?;
         }
         clip::clip(&mut self.grads, self.options.clip_value, self.options.clip_norm);
         self.history.loss.push(loss);
