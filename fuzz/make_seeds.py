@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the inputs that fuzzing begins with: small, good, one of each kind. Needs numpy."""
+"""Makes the inputs that fuzzing begins with: small, good, one of each kind. Needs numpy and Pillow."""
 import gzip, io, json, pickle, struct, tarfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parent / "crates/chainrule/tests/samples"
@@ -38,6 +39,30 @@ for protocol in (2, 3, 4):
     seed("pickle", f"protocol{protocol}", pickle.dumps(batch, protocol))
 seed("metrics", "run", b'{"step":1,"epoch":0,"loss":2.3,"lr":0.001}\n{"step":1,"epoch":0,"train_acc":0.1,"val_acc":0.2,"best":true}\n')
 seed("catalogue", "built_in", (HERE.parent / "crates/lab/src/fetch/catalogue.toml").read_bytes())
+config = {
+    "one": 'model = "fully-connected"\nhidden = "20,10"\nnorm = "batch"\ndropout-keep = 0.8\nepochs = 3\nbatch = 50\noptim = "adam"\n'
+    'schedule = "multistep"\nmilestones = [1, 2]\ngamma = 0.1\nlr = 0.001\nseed = 7\n',
+    "two": 'model = "small-convnet"\nchannels = "8,8"\naugment = "flip,crop"\nnormalize = "channels"\noptim = "sgd"\nmomentum = 0.9\n'
+    'nesterov = true\nschedule = "cosine"\nwarmup-epochs = 0.5\nlabel-smoothing = 0.1\nclip-norm = 1.0\ncheckpoint-every = "30s"\n',
+    "three": 'model = "three-layer-convnet"\nfilters = 4\nfilter-size = 3\nloss = "svm"\noptim = "rmsprop"\ncentered = true\n'
+    'data = "pictures"\nsize = 16\nval-fraction = 0.2\nskip-bad = true\ndtype = "f64"\non-nan = "continue"\nthreads = 2\n',
+}
+for name, text in config.items():
+    seed("settings", name, text.encode())
+metrics = (
+    '{"step":1,"epoch":0,"loss":2.3,"lr":0.001}\n{"step":1,"epoch":0,"train_acc":0.1,"val_acc":0.2,"best":true}\n'
+    '{"step":2,"epoch":0,"loss":null,"lr":0.001}\n{"step":3,"epoch":0,"loss":1.5,"lr":0.0005}\n'
+    '{"step":3,"epoch":1,"train_acc":0.3,"val_acc":0.4,"best":true}\n'
+)
+result = {"best_val_acc": 0.4, "test_acc": 0.3, "final_loss": 1.5, "steps": 3, "seconds": 2.5, "resumed_at": 1,
+          "command": "chainrule train --lr '1'", "machine": [["processor", "<script>alert(1)</script>"], ["threads", "2"]]}
+about = {"name": "pictures", "shape": [1, 1, 2], "classes": ["a", "b"],
+         "normalization": {"channels": {"mean": [0.5], "std": [0.2]}}}
+ended = [config["one"], metrics, json.dumps(result), json.dumps(about)]
+seed("run_files", "ended", "\0".join(ended).encode())
+about["normalization"] = {"mean-image": [120.5, 130]}
+seed("run_files", "mean_image", "\0".join(ended[:3] + [json.dumps(about)]).encode())
+seed("run_files", "stopped", "\0".join(ended[:2]).encode())
 tensors = {"W1": [4, 3], "b1": [3], "W2": [3, 2], "b2": [2]}
 header, end = {}, 0
 for name, shape in tensors.items():
@@ -49,3 +74,22 @@ seed("weights", "net", struct.pack("<Q", len(text)) + text + bytes(end))
 for sample in SAMPLES.iterdir():
     if sample.suffix in (".png", ".jpg", ".webp", ".bmp"):
         seed("images", sample.name, sample.read_bytes())
+# Pictures of a few pixels, which a decoder is through with at once. The seeds of `checkpoint` are made by
+# `cargo run --example checkpoint_seeds`.
+rng = np.random.default_rng(0)
+for mode, channels in (("L", 1), ("RGB", 3), ("RGBA", 4), ("LA", 2), ("P", 1), ("1", 1), ("I;16", 1), ("CMYK", 4)):
+    pixels = rng.integers(0, 256, (5, 4, channels), dtype=np.uint8)
+    base = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+    picture = Image.fromarray(pixels.squeeze(), base)
+    if mode == "I;16":
+        picture = Image.fromarray(pixels.squeeze().astype(np.uint16) * 257)
+    elif mode != base:
+        picture = picture.convert("RGB").convert(mode)
+    kinds = {"png": {}, "bmp": {}, "webp": {"lossless": True}, "jpeg": {"progressive": True}}
+    for kind, options in kinds.items():
+        out = io.BytesIO()
+        try:
+            picture.save(out, kind, **options)
+        except (OSError, ValueError, KeyError):
+            continue  # not every format has every mode
+        seed("images", f"tiny-{mode.replace(';', '')}.{kind}", out.getvalue())

@@ -1,31 +1,19 @@
 //! A catalogue of data sets: TOML, whose names must not be paths.
 #![no_main]
+use lab::settings;
 use libfuzzer_sys::fuzz_target;
 
+/// Parts of the `chainrule` program, which is no library.
 #[allow(dead_code)]
-#[path = "../../crates/lab/src/fetch/catalogue.rs"]
-mod catalogue;
-
-/// What the catalogue takes of the program's settings: how a mistake in a call is said.
-mod settings {
-    #[derive(Debug)]
-    pub struct Usage(pub String);
-
-    impl std::fmt::Display for Usage {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(&self.0)
-        }
-    }
-
-    impl std::error::Error for Usage {}
-
-    pub fn closest<'a>(_: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-        known.collect::<Vec<_>>().join(", ")
-    }
+#[path = "../../crates/lab/src"]
+mod lab {
+    pub mod settings;
+    #[path = "fetch/catalogue.rs"]
+    pub mod catalogue;
 }
 
 fuzz_target!(|text: &str| {
-    for set in catalogue::parse(text).into_iter().flatten() {
+    for set in lab::catalogue::parse(text).into_iter().flatten() {
         assert!(set.1.files.iter().all(|f| !f.name.contains(['/', '\\']) && f.name != ".."));
     }
 });

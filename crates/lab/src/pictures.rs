@@ -5,7 +5,7 @@ use crate::settings::Plan;
 use crate::wait::Counter;
 use anyhow::{Context, Result};
 use chainrule::Error;
-use chainrule::data::{self, Dataset, Normalization, Pictures, Request, Splits};
+use chainrule::data::{self, Dataset, Normalization, Pictures, Request, Splits, files};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -119,6 +119,8 @@ pub struct About {
 }
 
 const FILE: &str = "data.json";
+/// The most bytes of it: a mean picture of 1024 x 1024 takes half.
+const MOST: u64 = 128 << 20;
 
 impl About {
     /// Of these pictures, under the plan's normalization.
@@ -154,10 +156,9 @@ impl About {
     /// If it is missing or damaged.
     pub fn read(run: &Path) -> Result<About> {
         let path = run.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let damaged = |found: String| {
-            Error::file(&path, found, "expected what `chainrule train` writes beside the weights")
-        };
+        let want = "expected what `chainrule train` writes beside the weights";
+        let text = files::text(&path, MOST, want)?;
+        let damaged = |found: String| Error::file(&path, found, want);
         let about: About = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
         if !about.normalization.fits(&about.shape) || about.classes.is_empty() {
             return Err(damaged("its parts do not fit together".to_string()).into());

@@ -7,7 +7,7 @@ use crate::{gather, machine, show};
 use anstyle::AnsiColor;
 use anyhow::{Context, Result};
 use chainrule::Error;
-use chainrule::data::Splits;
+use chainrule::data::{Splits, files};
 use chainrule::train::{History, accuracy, save_weights, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -47,10 +47,10 @@ impl Outcome {
         if !path.exists() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let outcome = serde_json::from_str(&text).map_err(|e| {
-            Error::file(&path, e.to_string(), "expected what `chainrule train` writes at its end")
-        })?;
+        let want = "expected what `chainrule train` writes at its end";
+        let text = files::text(&path, 1 << 20, want)?;
+        let outcome =
+            serde_json::from_str(&text).map_err(|e| Error::file(&path, e.to_string(), want))?;
         Ok(Some(outcome))
     }
 

@@ -6,6 +6,7 @@ use crate::settings::Plan;
 use crate::show;
 use anyhow::{Context, Result};
 use chainrule::Error;
+use chainrule::data::files;
 use chainrule::train::{CheckEvent, Observer, Solver, StepEvent};
 use metrics::Metrics;
 use std::fs::{self, File, TryLockError};
@@ -59,7 +60,7 @@ impl Run {
             return Err(Error::file(directory, "holds no config.toml", want).into());
         }
         let lock = lock(directory)?;
-        let config = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let config = files::text(&path, 1 << 20, "expected the settings of a run")?;
         let metrics = Metrics::none_yet(directory);
         Ok(Run::new(directory.to_path_buf(), config, metrics, lock))
     }

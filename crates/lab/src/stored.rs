@@ -55,7 +55,7 @@ impl Stored {
             return Err(Error::file(directory, "is a file, not a directory", want).into());
         }
         let config = directory.join("config.toml");
-        if !config.exists() {
+        if !config.is_file() {
             return Err(Error::file(directory, "holds no config.toml", want).into());
         }
         Ok(Stored {

@@ -34,7 +34,7 @@ impl Fault {
     }
 
     /// The error of the file that the bytes are of.
-    pub(super) fn of(self, path: &Path) -> Error {
+    pub(crate) fn of(self, path: &Path) -> Error {
         match self {
             Fault::Io(source) => Error::io("read", path)(source),
             Fault::Wrong { found, want } => Error::file(path, found, want),
@@ -100,6 +100,27 @@ pub fn read_at_most(source: impl Read, most: u64) -> std::result::Result<Vec<u8>
         ));
     }
     Ok(bytes)
+}
+
+/// The text in a regular file of at most `most` bytes. `want` says what should be there.
+///
+/// # Errors
+/// If it is missing, is no regular file, holds more, or is no text.
+pub fn text(path: &Path, most: u64, want: &str) -> Result<String> {
+    // The kind comes before opening here too.
+    if !fs::metadata(path).map_err(Error::io("read", path))?.is_file() {
+        return Err(Error::file(path, "is not a regular file", want));
+    }
+    text_of(File::open(path).map_err(Error::io("read", path))?, path, most, want)
+}
+
+/// The text behind a reader of the file at `path`, of at most `most` bytes.
+///
+/// # Errors
+/// If it holds more, is no text, or cannot be read.
+pub fn text_of(source: impl Read, path: &Path, most: u64, want: &str) -> Result<String> {
+    let bytes = read_at_most(source, most).map_err(|fault| fault.of(path))?;
+    String::from_utf8(bytes).map_err(|_| Error::file(path, "is no text", want))
 }
 
 /// Whether a path is there, whatever it is.

@@ -1,6 +1,7 @@
 //! Weights in a file: safetensors, written so that a crash leaves either the old file or the new one.
 
 use super::checkpoint::{System, replace};
+use crate::data::files;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::tensor::{DType, Order, Tensor, float};
@@ -17,6 +18,9 @@ use std::path::Path;
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
     replace(&System, path, None, &|out| out.write_all(contents)).map_err(Error::io("write", path))
 }
+
+/// The most bytes before the numbers of a file of weights.
+const LONGEST_HEAD: u64 = 1 << 20;
 
 /// Every tensor of a model by name: parameters, then buffers.
 fn tensors(model: &dyn Model) -> Vec<(String, Tensor)> {
@@ -60,7 +64,11 @@ pub fn save_weights(model: &dyn Model, notes: HashMap<String, String>, path: &Pa
 /// # Errors
 /// If the file cannot be read, is damaged, or is of another model. The model is then unchanged.
 pub fn load_weights(model: &mut dyn Model, path: &Path) -> Result<()> {
-    let contents = fs::read(path).map_err(Error::io("read", path))?;
+    let wanted = tensors(model);
+    let numbers: usize = wanted.iter().map(|(_, t)| t.len() * t.dtype().size()).sum();
+    let room = LONGEST_HEAD + numbers as u64;
+    let source = fs::File::open(path).map_err(Error::io("read", path))?;
+    let contents = files::read_at_most(source, room).map_err(|fault| fault.of(path))?;
     let file = SafeTensors::deserialize(&contents).map_err(|e| {
         Error::file(
             path,
@@ -68,7 +76,6 @@ pub fn load_weights(model: &mut dyn Model, path: &Path) -> Result<()> {
             "expected weights written by `chainrule train`",
         )
     })?;
-    let wanted = tensors(model);
     if let Some(name) = file.names().into_iter().find(|n| wanted.iter().all(|(w, _)| w != n)) {
         return Err(Error::file(
             path,

@@ -44,13 +44,9 @@ pub fn find(name: &str, file: Option<&Path>) -> Result<Set> {
     let mut sets = match file {
         None => parse(BUILT_IN).map_err(anyhow::Error::msg)?,
         Some(path) => {
-            let source = std::fs::File::open(path).map_err(Error::io("read", path))?;
-            let wrong =
-                |found: String| Error::file(path, found, "expected a catalogue of data sets");
-            let bytes = chainrule::data::files::read_at_most(source, MOST)
-                .map_err(|fault| wrong(fault.to_string()))?;
-            let text = String::from_utf8(bytes).map_err(|_| wrong("is no text".into()))?;
-            parse(&text).map_err(wrong)?
+            let want = "expected a catalogue of data sets";
+            let text = chainrule::data::files::text(path, MOST, want)?;
+            parse(&text).map_err(|found| Error::file(path, found, want))?
         }
     };
     match sets.remove(name) {

@@ -3,6 +3,7 @@
 use super::{Settings, Usage, closest};
 use anyhow::Result;
 use chainrule::Error;
+use chainrule::data::files::text_of;
 use clap::{Args, Command};
 use serde::Deserialize;
 use std::path::Path;
@@ -13,9 +14,13 @@ fn keys() -> Vec<String> {
     command.get_arguments().filter_map(|a| a.get_long().map(str::to_string)).collect()
 }
 
+/// The most bytes of a configuration file.
+const MOST: u64 = 1 << 20;
+
+/// The settings in a file, which may be a pipe.
 pub(super) fn read(path: &Path) -> Result<Settings> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-    parse(&text, path)
+    let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+    parse(&text_of(file, path, MOST, "expected lines such as epochs = 20")?, path)
 }
 
 /// The settings in a text, which the file at `path` holds.

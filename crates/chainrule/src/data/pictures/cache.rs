@@ -16,6 +16,9 @@ const VERSION: &[u8] = b"chainrule pictures 1\n";
 /// Larger sets are decoded each time.
 const MOST: usize = 2 << 30;
 
+/// Bytes of what is said about a broken picture: less than this.
+const LONGEST_REASON: usize = 512;
+
 fn path(listing: &Listing, side: usize) -> PathBuf {
     listing.root.join(format!(".chainrule-pictures-{side}"))
 }
@@ -39,7 +42,9 @@ pub(super) fn load(listing: &Listing, side: usize) -> Option<Decoded> {
     let path = path(listing, side);
     let pixels = listing.entries.len() * picture_bytes(side);
     let about = fs::symlink_metadata(&path).ok()?;
-    if !about.is_file() || about.len() > (2 * MOST) as u64 {
+    // The key, the sum, the pixels, and a line a picture.
+    let most = 64 + pixels + LONGEST_REASON * listing.entries.len();
+    if !about.is_file() || about.len() > most as u64 {
         return None;
     }
     let mut bytes = fs::read(path).ok()?;
