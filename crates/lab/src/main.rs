@@ -67,6 +67,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    signals::outlive_limits();
     match run(cli) {
         Ok(code) => code,
         Err(error) => {

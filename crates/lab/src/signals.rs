@@ -4,11 +4,11 @@
 //! and when the results are made from a training that is already saved) there is nothing to wait for, and the first stops too.
 
 use crate::show;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// The first signal; 0 while there was none.
@@ -41,6 +41,13 @@ pub fn wait_for_them() {
         }
     };
     let _ = thread::Builder::new().name("signals".to_string()).spawn(wait);
+}
+
+/// A file that outgrows a limit (`ulimit -f`) is an error of its writing from now on, and no signal that ends the program.
+pub fn outlive_limits() {
+    let seen = Arc::new(AtomicBool::new(false));
+    // Where it cannot be set, the program ends as it would without us.
+    let _ = signal_hook::flag::register(SIGXFSZ, seen);
 }
 
 fn stop_at_once(what: &str, signal: i32) {
