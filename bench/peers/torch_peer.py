@@ -3,6 +3,7 @@
     python torch_peer.py [--threads 2] [--only W1,W3] [--modes eager,fused,compile] [--budget 8] [--patience 300] [--tag retained]
 
 eager: the default optimizer. fused: the fused one. compile: torch.compile of the model, and the fused optimizer.
+Nets with a convolution run in both memory orders.
 A step is zero_grad (to None), forward, cross_entropy, backward, optimizer step; inference is eval() in inference_mode.
 """
 import argparse
@@ -23,6 +24,9 @@ from workloads import CLASSES, PIXELS, WEIGHT_SCALE, WORKLOADS, batches, chosen
 def network(w):
     layers = []
     width = PIXELS
+    if w.filters:
+        layers += [nn.Conv2d(3, w.filters, w.filter_size, padding=w.filter_size // 2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+        width = w.filters * 16 * 16
     for hidden in w.hidden:
         layers.append(nn.Linear(width, hidden))
         if w.batch_norm:
@@ -33,7 +37,7 @@ def network(w):
         width = hidden
     layers.append(nn.Linear(width, CLASSES))
     for layer in layers:
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
             nn.init.normal_(layer.weight, std=WEIGHT_SCALE)
             nn.init.zeros_(layer.bias)
     return nn.Sequential(*layers)
@@ -62,10 +66,11 @@ def run_layer(gate, args, name):
             print(json.dumps(row | gate.measure(function, args.budget)), flush=True)
 
 
-def run(gate, args, name, mode):
+def run(gate, args, name, mode, channels_last=False):
     w = WORKLOADS[name]
     torch.manual_seed(0)
-    model = network(w)
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    model = network(w).to(memory_format=order)
     update = optimizer(w, model, mode != "eager")
     if mode == "compile":
         # The cache is per code object, here Sequential.forward; when it is full, compile falls back to eager without a word.
@@ -74,7 +79,13 @@ def run(gate, args, name, mode):
     else:
         net = model
     compiled_before = graphs()
-    ready = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in batches(w.batch)]
+    shape = (-1, 3, 32, 32) if w.filters else (-1, PIXELS)
+
+    def picture(x):
+        x = torch.from_numpy(x).reshape(shape)
+        return x.contiguous(memory_format=order) if w.filters else x
+
+    ready = [(picture(x), torch.from_numpy(y)) for x, y in batches(w.batch)]
     turn = itertools.cycle(ready)
     last = None
 
@@ -92,7 +103,8 @@ def run(gate, args, name, mode):
             return net(x)
 
     def emit(what, result, **more):
-        row = dict(name=f"{name} {what}", variant=f"torch {mode}{args.tag and '+' + args.tag}", threads=args.threads)
+        row = dict(name=f"{name} {what}", variant=f"torch {mode}{' channels-last' * channels_last}{args.tag and '+' + args.tag}",
+                   threads=args.threads)
         print(json.dumps(row | result | more), flush=True)
 
     model.train()
@@ -124,6 +136,8 @@ def main():
             continue
         for mode in args.modes.split(","):
             run(gate, args, name, mode)
+            if WORKLOADS[name].filters:
+                run(gate, args, name, mode, channels_last=True)
 
 
 main()

@@ -16,13 +16,16 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 
 @dataclass(frozen=True)
 class Workload:
-    """A fully connected net: affine (- batch norm) - ReLU (- dropout) for each hidden layer, an affine layer, softmax loss."""
+    """A net: affine (- batch norm) - ReLU (- dropout) for each hidden layer, an affine layer, softmax loss. Before them perhaps
+    one convolution that keeps the size of pictures, ReLU, and max pooling 2 x 2."""
     hidden: tuple
     batch: int
     rule: str            # "sgdm" (momentum 0.9) or "adam"
     lr: float
     batch_norm: bool = False
     keep: float = 1.0    # the share of activations that dropout keeps
+    filters: int = 0     # of the convolution, if there is one
+    filter_size: int = 0
     reg: float = 0.0     # reg * w is added to the gradient of weights, not of biases, gamma and beta
 
 
@@ -31,6 +34,7 @@ WORKLOADS = {
     "W1-adam": Workload((100,) * 5, 100, "adam", 1e-3),
     "W2": Workload((100,) * 5, 50, "adam", 1e-3, batch_norm=True),
     "W3": Workload((200, 150), 256, "adam", 2e-3, batch_norm=True, keep=0.8, reg=2.5e-3),
+    "W4": Workload((500,), 50, "adam", 1e-3, filters=32, filter_size=7, reg=1e-3),
 }
 
 

@@ -1,4 +1,4 @@
-//! The reference workloads, as the peers run them: fully connected nets on batches of CIFAR-10 pictures that lie ready in memory.
+//! The reference workloads, as the peers run them: nets on batches of CIFAR-10 pictures that lie ready in memory.
 //!
 //! | name | network | batch | update rule |
 //! |---|---|---|---|
@@ -6,9 +6,15 @@
 //! | W1-adam | the same | 100 | Adam |
 //! | W2 | the same with batch norm | 50 | Adam |
 //! | W3 | 3072 - 200 - 150 - 10, batch norm, dropout keeps 0.8, L2 0.0025 | 256 | Adam |
+//! | W4 | 32 filters of 7 x 7, ReLU, pooling, 500 - 10, L2 0.001 | 50 | Adam |
+//!
+//! And every architecture of the program, with its defaults, its update rule, and any batch.
 
 use chainrule::data::{self, Normalization, Pictures, mean_image};
-use chainrule::models::{FullyConnectedConfig, FullyConnectedNet, Model, Norm};
+use chainrule::models::{
+    Architecture, FullyConnectedConfig, FullyConnectedNet, Loss, Model, ModelConfig, Norm, Task,
+    ThreeLayerConvConfig, ThreeLayerConvNet, summary,
+};
 use chainrule::ops::Mode;
 use chainrule::ops::batch_norm::{self, BatchNormParams, RunningStats};
 use chainrule::optim::{self, OptimConfig, UpdateRule};
@@ -18,7 +24,7 @@ use chainrule::train::Examples;
 use chainrule_kernels::buffer::block_bytes;
 
 /// The names of the workloads.
-pub const NAMES: [&str; 4] = ["W1-sgdm", "W1-adam", "W2", "W3"];
+pub const NAMES: [&str; 5] = ["W1-sgdm", "W1-adam", "W2", "W3", "W4"];
 
 /// Batches that are used in turn.
 const BATCHES: usize = 15;
@@ -26,7 +32,9 @@ const BATCHES: usize = 15;
 /// A network, its update rule, and batches to train it on.
 pub struct Workload {
     /// The network.
-    pub model: FullyConnectedNet,
+    pub model: Box<dyn Model>,
+    /// Bytes that a training step takes, as `summary` predicts.
+    pub predicted: usize,
     rule: Box<dyn UpdateRule>,
     learning_rate: f64,
     batches: Vec<(Tensor, Vec<usize>)>,
@@ -44,15 +52,22 @@ impl Workload {
     /// # Panics
     /// If there is no such workload.
     pub fn new(name: &str) -> chainrule::Result<Workload> {
+        let mut rng = Rng::new(0);
+        let mut dense = |config| Box::new(FullyConnectedNet::new(config, &mut rng));
         let five = FullyConnectedConfig {
             hidden: vec![100; 5],
             weight_scale: Some(2e-2),
             ..FullyConnectedConfig::default()
         };
-        let (config, batch, rule, learning_rate) = match name {
-            "W1-sgdm" => (five, 100, "sgd", 5e-3),
-            "W1-adam" => (five, 100, "adam", 1e-3),
-            "W2" => (FullyConnectedConfig { norm: Norm::Batch, ..five }, 50, "adam", 1e-3),
+        let sgd = OptimConfig { momentum: Some(0.9), ..OptimConfig::default() };
+        let adam = OptimConfig::default();
+        match name {
+            "W1-sgdm" => Workload::of(dense(five), 100, ("sgd", &sgd), 5e-3),
+            "W1-adam" => Workload::of(dense(five), 100, ("adam", &adam), 1e-3),
+            "W2" => {
+                let config = FullyConnectedConfig { norm: Norm::Batch, ..five };
+                Workload::of(dense(config), 50, ("adam", &adam), 1e-3)
+            }
             "W3" => {
                 let config = FullyConnectedConfig {
                     hidden: vec![200, 150],
@@ -61,16 +76,56 @@ impl Workload {
                     reg: 2.5e-3,
                     ..five
                 };
-                (config, 256, "adam", 2e-3)
+                Workload::of(dense(config), 256, ("adam", &adam), 2e-3)
+            }
+            "W4" => {
+                let config = ThreeLayerConvConfig {
+                    hidden: 500,
+                    weight_scale: Some(2e-2),
+                    reg: 1e-3,
+                    ..ThreeLayerConvConfig::default()
+                };
+                let net = ThreeLayerConvNet::new(config, &mut Rng::new(0));
+                Workload::of(Box::new(net), 50, ("adam", &adam), 1e-3)
             }
             _ => panic!("no workload {name:?}; there are {NAMES:?}"),
+        }
+    }
+
+    /// An architecture as its recipe trains it, but for the batch.
+    ///
+    /// # Errors
+    /// If the embedded pictures cannot be read.
+    pub fn training(architecture: &Architecture, batch: usize) -> chainrule::Result<Workload> {
+        let task = Task {
+            input_shape: vec![3, 32, 32],
+            classes: 10,
+            loss: Loss::default(),
+            reg: 0.0,
+            dtype: DType::F32,
         };
-        let momentum = (rule == "sgd").then_some(0.9);
-        let rule = optim::make(rule, &OptimConfig { momentum, ..OptimConfig::default() })?;
-        let mut rng = Rng::new(0);
-        let model = FullyConnectedNet::new(config, &mut rng);
-        let batches = batches(batch)?;
-        Ok(Workload { model, rule, learning_rate, batches, grads: Vec::new(), rng, steps: 0 })
+        let model = architecture.make(&task, &ModelConfig::NONE, &mut Rng::new(0))?;
+        let recipe = &architecture.recipe;
+        Workload::of(model, batch, (recipe.optim, &OptimConfig::default()), recipe.lr)
+    }
+
+    fn of(
+        model: Box<dyn Model>,
+        batch: usize,
+        (rule, config): (&str, &OptimConfig),
+        learning_rate: f64,
+    ) -> chainrule::Result<Workload> {
+        let states = optim::states(optim::make(rule, config)?);
+        Ok(Workload {
+            predicted: summary::memory(&*model, batch, states).total(),
+            batches: batches(batch, model.order())?,
+            model,
+            rule: optim::make(rule, config)?,
+            learning_rate,
+            grads: Vec::new(),
+            rng: Rng::new(0),
+            steps: 0,
+        })
     }
 
     /// One training step: forward, loss, backward, update. Returns the loss.
@@ -117,14 +172,14 @@ pub fn batch_norm_backward(name: &str) -> impl FnMut() + use<> {
     move || drop(backward(&dy, &cache))
 }
 
-fn batches(size: usize) -> chainrule::Result<Vec<(Tensor, Vec<usize>)>> {
+fn batches(size: usize, order: Order) -> chainrule::Result<Vec<(Tensor, Vec<usize>)>> {
     let train = data::embedded()?.train;
     let mean = Normalization::MeanImage(mean_image(&train));
     let pictures = Pictures::new(train, mean);
     let batch = |i: usize| {
         let indices: Vec<usize> = (0..size).map(|j| (i * size + j) % pictures.len()).collect();
         let labels = indices.iter().map(|i| pictures.label(*i)).collect();
-        (pictures.batch(&indices, DType::F32, Order::RowMajor), labels)
+        (pictures.batch(&indices, DType::F32, order), labels)
     };
     Ok((0..BATCHES).map(batch).collect())
 }

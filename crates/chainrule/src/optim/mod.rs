@@ -25,7 +25,7 @@ mod state;
 
 use crate::error::Result;
 use crate::keys::{check_taken, unknown};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 use config::Hyper;
 pub use config::OptimConfig;
 pub use schedule::{Progress, Schedule, ScheduleConfig};
@@ -119,6 +119,14 @@ impl Rule {
 /// If there is no such rule, it does not take a key that is set, or a value makes no sense.
 pub fn make(name: &str, config: &OptimConfig) -> Result<Box<dyn UpdateRule>> {
     Rule::named(name)?.make(config)
+}
+
+/// How many numbers a new rule remembers of each parameter: a step on one number tells.
+pub fn states(mut rule: Box<dyn UpdateRule>) -> usize {
+    let mut w = Tensor::ones([1], DType::F64);
+    rule.begin_step();
+    rule.update(0, &mut w, &Tensor::ones([1], DType::F64), 0.1, true);
+    rule.state().slots.first().map_or(0, Vec::len)
 }
 
 /// The weight decay of a parameter: 0 for one that is not to decay.

@@ -5,6 +5,7 @@ mod layers;
 use crate::settings::{Usage, closest};
 use crate::show;
 use anyhow::Result;
+use chainrule::models::{ARCHITECTURES, Architecture};
 use chainrule_bench::gate::{Options, Sample, measure};
 use chainrule_bench::single;
 use chainrule_bench::workloads::{BATCH_NORM, NAMES, Workload, batch_norm_backward};
@@ -19,9 +20,12 @@ use std::time::Duration;
 pub struct BenchArgs {
     #[command(subcommand)]
     what: Option<What>,
-    /// Only these: W1, W2, W3, single layers W8 and W9, or BN for the two backward passes of batch norm
+    /// Only these: W1 to W4, models by their names, single layers W8 and W9, or BN for the two backward passes of batch norm
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
+    /// Batches of the models, as in 32,128; without it that of their recipes. The workloads W1 to W4 have their own
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch: Vec<u32>,
     /// Threads, as in 2,1; without it all processors
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Vec<u16>,
@@ -55,49 +59,76 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     };
     if !args.json {
         show::line(format!(
-            "{:<24}{:>8}{:>12}{:>10}{:>6}  {:<6}{:>12}",
-            "workload", "threads", "median ms", "min ms", "n", "quiet", "memory MiB"
+            "{:<30}{:>3}{:>9}{:>9}{:>5}  {:<5}{:>8}{:>8}",
+            "workload", "thr", "median ms", "min ms", "n", "quiet", "MiB", "summary"
         ));
     }
-    let options = Options { budget: Duration::from_secs(args.seconds), ..Options::default() };
     for threads in counts {
         chainrule_kernels::threads::set_threads(threads);
         for name in &names {
-            reset_peak();
-            if BATCH_NORM.contains(name) {
-                let sample =
-                    measure(&format!("{name} backward"), &options, batch_norm_backward(name));
-                print(args, &sample, pool_stats().peak);
-                continue;
-            }
-            if single::NAMES.contains(name) {
-                for (pass, run) in single::passes(name) {
-                    let sample = measure(&format!("{name} {pass}"), &options, run);
-                    print(args, &sample, pool_stats().peak);
-                }
-                continue;
-            }
-            let mut workload = Workload::new(name)?;
-            let sample = measure(&format!("{name} train"), &options, || {
-                workload.step();
-            });
-            print(args, &sample, pool_stats().peak - workload.waiting());
-            if args.infer {
-                let sample = measure(&format!("{name} infer"), &options, || drop(workload.infer()));
-                print(args, &sample, pool_stats().peak - workload.waiting());
-            }
+            one(args, name)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Measures what has this name.
+fn one(args: &BenchArgs, name: &str) -> Result<()> {
+    let options = Options { budget: Duration::from_secs(args.seconds), ..Options::default() };
+    reset_peak();
+    if BATCH_NORM.contains(&name) {
+        let sample = measure(&format!("{name} backward"), &options, batch_norm_backward(name));
+        print(args, &sample, pool_stats().peak, None);
+    } else if single::NAMES.contains(&name) {
+        for (pass, run) in single::passes(name) {
+            let sample = measure(&format!("{name} {pass}"), &options, run);
+            print(args, &sample, pool_stats().peak, None);
+        }
+    } else if NAMES.contains(&name) {
+        net(args, name, &options, || Workload::new(name))?;
+    } else {
+        let architecture = Architecture::named(name)?;
+        let own = [u32::try_from(architecture.recipe.batch)?];
+        let batches = if args.batch.is_empty() { &own[..] } else { &args.batch[..] };
+        for batch in batches {
+            let make = || Workload::training(architecture, *batch as usize);
+            net(args, &format!("{name} {batch}"), &options, make)?;
+        }
+    }
+    Ok(())
+}
+
+/// Measures the training of a net, and inference if that is wanted.
+fn net(
+    args: &BenchArgs,
+    name: &str,
+    options: &Options,
+    make: impl FnOnce() -> chainrule::Result<Workload>,
+) -> Result<()> {
+    let before = pool_stats().in_use;
+    let mut workload = make()?;
+    reset_peak();
+    let taken = |workload: &Workload| pool_stats().peak - before - workload.waiting();
+    let sample = measure(&format!("{name} train"), options, || {
+        workload.step();
+    });
+    print(args, &sample, taken(&workload), Some(workload.predicted));
+    if args.infer {
+        reset_peak();
+        let sample = measure(&format!("{name} infer"), options, || drop(workload.infer()));
+        print(args, &sample, taken(&workload), None);
+    }
+    Ok(())
+}
+
 /// The measurements a user named: `W1` means both of its forms, `W9` all of its layers, `BN` the two backward passes of batch
-/// norm. Without a name, the trainings.
+/// norm, an architecture's name its training. Without a name, the workloads.
 fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
     if only.is_empty() {
         return Ok(NAMES.into());
     }
-    let all = || NAMES.into_iter().chain(single::NAMES).chain(BATCH_NORM);
+    let models = ARCHITECTURES.iter().map(|a| a.name);
+    let all = || NAMES.into_iter().chain(single::NAMES).chain(BATCH_NORM).chain(models.clone());
     let matches =
         |wanted: &String, name: &str| name == wanted || name.split('-').next() == Some(wanted);
     if let Some(unknown) = only.iter().find(|w| !all().any(|n| matches(w, n))) {
@@ -107,16 +138,19 @@ fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
     Ok(all().filter(|n| only.iter().any(|w| matches(w, n))).collect())
 }
 
-fn print(args: &BenchArgs, sample: &Sample, memory: usize) {
+fn print(args: &BenchArgs, sample: &Sample, memory: usize, predicted: Option<usize>) {
     if args.json {
         let mut object = serde_json::to_value(sample).unwrap_or_default();
         object["memory_bytes"] = memory.into();
+        object["predicted_bytes"] = predicted.into();
         return show::line(object.to_string());
     }
     let Sample { name, threads, median_ms, min_ms, n, quiet, .. } = sample;
-    let mib = memory as f64 / (1 << 20) as f64;
+    let mib = |bytes: usize| format!("{:.1}", bytes as f64 / (1 << 20) as f64);
+    let summary = predicted.map_or(String::new(), mib);
     show::line(format!(
-        "{name:<24}{threads:>8}{median_ms:>12.3}{min_ms:>10.3}{n:>6}  {:<6}{mib:>12.1}",
-        if *quiet { "yes" } else { "no" }
+        "{name:<30}{threads:>3}{median_ms:>9.3}{min_ms:>9.3}{n:>5}  {:<5}{:>8}{summary:>8}",
+        if *quiet { "yes" } else { "no" },
+        mib(memory)
     ));
 }
