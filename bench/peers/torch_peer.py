@@ -16,12 +16,15 @@ import torch._dynamo
 from torch import nn
 from torch.nn import functional as F
 
+import nets
 from gate import Gate
 from single import LAYERS, torch_passes
 from workloads import CLASSES, PIXELS, WEIGHT_SCALE, WORKLOADS, batches, chosen
 
 
 def network(w):
+    if w.net:
+        return getattr(nets, w.net)()
     layers = []
     width = PIXELS
     if w.filters:
@@ -45,12 +48,13 @@ def network(w):
 
 def optimizer(w, model, fused):
     fused = fused or None
-    if w.rule == "sgdm":
-        return torch.optim.SGD(model.parameters(), lr=w.lr, momentum=0.9, fused=fused)
+    if w.rule in ("sgdm", "nesterov"):
+        return torch.optim.SGD(model.parameters(), lr=w.lr, momentum=0.9, nesterov=w.rule == "nesterov", fused=fused)
     weights = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim == 1]
     groups = [dict(params=weights, weight_decay=w.reg), dict(params=others)]
-    return torch.optim.Adam(groups, lr=w.lr, fused=fused)
+    kind = torch.optim.AdamW if w.rule == "adamw" else torch.optim.Adam
+    return kind(groups, lr=w.lr, fused=fused)
 
 
 def graphs():
@@ -79,13 +83,13 @@ def run(gate, args, name, mode, channels_last=False):
     else:
         net = model
     compiled_before = graphs()
-    shape = (-1, 3, 32, 32) if w.filters else (-1, PIXELS)
+    shape = (-1, 3, 32, 32) if w.convolutional() else (-1, PIXELS)
 
     def picture(x):
         x = torch.from_numpy(x).reshape(shape)
-        return x.contiguous(memory_format=order) if w.filters else x
+        return x.contiguous(memory_format=order) if w.convolutional() else x
 
-    ready = [(picture(x), torch.from_numpy(y)) for x, y in batches(w.batch)]
+    ready = [(picture(x), torch.from_numpy(y)) for x, y in batches(w.batch, channels=bool(w.net))]
     turn = itertools.cycle(ready)
     last = None
 
@@ -105,16 +109,17 @@ def run(gate, args, name, mode, channels_last=False):
     def emit(what, result, **more):
         row = dict(name=f"{name} {what}", variant=f"torch {mode}{' channels-last' * channels_last}{args.tag and '+' + args.tag}",
                    threads=args.threads)
-        print(json.dumps(row | result | more), flush=True)
+        print(json.dumps(row | result | more | dict(process_bytes=nets.peak_memory())), flush=True)
 
+    warmup = 2 if name == "W7" else 10  # a step of W7 takes a second
     model.train()
     start = time.perf_counter()
     step()
     first = time.perf_counter() - start
-    result = gate.measure(step, args.budget)
+    result = gate.measure(step, args.budget, warmup=warmup)
     emit("train", result, first_step_ms=round(first * 1e3, 1), loss=round(last.item(), 4))
     model.eval()
-    emit("infer", gate.measure(infer, args.budget))
+    emit("infer", gate.measure(infer, args.budget, warmup=warmup))
     if mode == "compile" and graphs() - compiled_before < 2:
         raise SystemExit(f"{name}: torch.compile fell back to eager, so its figures are not of compiled code")
 
@@ -136,7 +141,7 @@ def main():
             continue
         for mode in args.modes.split(","):
             run(gate, args, name, mode)
-            if WORKLOADS[name].filters:
+            if WORKLOADS[name].convolutional():
                 run(gate, args, name, mode, channels_last=True)
 
 

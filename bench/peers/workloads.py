@@ -17,16 +17,21 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 @dataclass(frozen=True)
 class Workload:
     """A net: affine (- batch norm) - ReLU (- dropout) for each hidden layer, an affine layer, softmax loss. Before them perhaps
-    one convolution that keeps the size of pictures, ReLU, and max pooling 2 x 2."""
+    one convolution that keeps the size of pictures, ReLU, and max pooling 2 x 2. Or, with `net`, one of the networks of nets.py
+    with PyTorch's own initial values, on pictures normalised by channels."""
     hidden: tuple
     batch: int
-    rule: str            # "sgdm" (momentum 0.9) or "adam"
+    rule: str            # "sgdm" (momentum 0.9), "nesterov" (likewise), "adam" or "adamw"
     lr: float
     batch_norm: bool = False
     keep: float = 1.0    # the share of activations that dropout keeps
     filters: int = 0     # of the convolution, if there is one
     filter_size: int = 0
-    reg: float = 0.0     # reg * w is added to the gradient of weights, not of biases, gamma and beta
+    reg: float = 0.0     # weight decay of weights, not of biases, gamma and beta; for "adamw" it is no part of the gradient
+    net: str = ""
+
+    def convolutional(self):
+        return bool(self.filters) or self.net in ("conv_net", "ResNetCE")
 
 
 WORKLOADS = {
@@ -35,6 +40,11 @@ WORKLOADS = {
     "W2": Workload((100,) * 5, 50, "adam", 1e-3, batch_norm=True),
     "W3": Workload((200, 150), 256, "adam", 2e-3, batch_norm=True, keep=0.8, reg=2.5e-3),
     "W4": Workload((500,), 50, "adam", 1e-3, filters=32, filter_size=7, reg=1e-3),
+    # Ours runs explicit layers as W1-sgdm and modules on the tape as W1-modules; for peers it is the same network.
+    "W1-modules": Workload((100,) * 5, 100, "sgdm", 5e-3),
+    "W5": Workload((), 64, "nesterov", 1e-2, net="two_layers"),
+    "W6": Workload((), 64, "nesterov", 1e-2, net="conv_net"),
+    "W7": Workload((), 64, "adamw", 1e-3, reg=0.05, net="ResNetCE"),
 }
 
 
@@ -71,9 +81,17 @@ def pictures():
     return np.concatenate(parts), labels
 
 
-def batches(size):
-    """BATCHES pairs of pictures (size, 3072) f32 less the mean picture, and labels (size,) i64; each its own memory."""
+def batches(size, channels=False):
+    """BATCHES pairs of pictures (size, 3072) f32 and labels (size,) i64; each its own memory.
+
+    Less the mean picture; or, with `channels`, each channel with mean 0 and deviation 1.
+    """
     x, y = pictures()
-    x = x.astype(np.float32) - x.mean(0, dtype=np.float64).astype(np.float32)
+    if channels:
+        planes = x.reshape(len(x), 3, -1)
+        mean, std = (f(planes, axis=(0, 2), dtype=np.float64) for f in (np.mean, np.std))
+        x = ((planes - mean[:, None]) / std[:, None]).astype(np.float32).reshape(len(x), PIXELS)
+    else:
+        x = x.astype(np.float32) - x.mean(0, dtype=np.float64).astype(np.float32)
     picks = [np.arange(i * size, (i + 1) * size) % len(x) for i in range(BATCHES)]
     return [(x[p], y[p]) for p in picks]

@@ -10,5 +10,8 @@ mod canary;
 pub mod gate;
 pub mod layers;
 mod load;
+pub mod modules;
 pub mod single;
 pub mod workloads;
+
+pub use load::peak_process_bytes;

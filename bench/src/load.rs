@@ -42,6 +42,14 @@ impl Load {
     }
 }
 
+/// The most memory this process ever had, in bytes: all of it, not only what tensors take. `None` where there is no /proc.
+pub fn peak_process_bytes() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: usize = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
 /// Waits until others use no more than a tick in 60 ms, at most `limit`; returns how long it waited.
 pub(crate) fn wait_until_idle(limit: Duration) -> Duration {
     let start = Instant::now();

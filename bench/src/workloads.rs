@@ -7,10 +7,17 @@
 //! | W2 | the same with batch norm | 50 | Adam |
 //! | W3 | 3072 - 200 - 150 - 10, batch norm, dropout keeps 0.8, L2 0.0025 | 256 | Adam |
 //! | W4 | 32 filters of 7 x 7, ReLU, pooling, 500 - 10, L2 0.001 | 50 | Adam |
+//! | W1-modules | W1-sgdm as a `Sequential` on the tape: what the tape costs | 100 | SGD, momentum 0.9 |
+//! | W5 | `Sequential` 3072 - 4000 - 10 | 64 | SGD, Nesterov momentum 0.9 |
+//! | W6 | `Sequential`: 5 x 5 to 32, ReLU, 3 x 3 to 16, ReLU, 10 | 64 | SGD, Nesterov momentum 0.9 |
+//! | W7 | ResNetCE | 64 | AdamW, weight decay 0.05 |
+//!
+//! W1 to W4 are the explicit nets of [`chainrule::models`]; W5 to W7 are [modules] on pictures normalised by channels.
 //!
 //! And every architecture of the program, with its defaults, its update rule, and any batch.
 
-use chainrule::data::{self, Normalization, Pictures, mean_image};
+use crate::modules;
+use chainrule::data::{self, Normalization, Pictures};
 use chainrule::models::{
     Architecture, FullyConnectedConfig, FullyConnectedNet, Loss, Model, ModelConfig, Norm, Task,
     ThreeLayerConvConfig, ThreeLayerConvNet, summary,
@@ -24,7 +31,8 @@ use chainrule::train::Examples;
 use chainrule_kernels::buffer::block_bytes;
 
 /// The names of the workloads.
-pub const NAMES: [&str; 5] = ["W1-sgdm", "W1-adam", "W2", "W3", "W4"];
+pub const NAMES: [&str; 9] =
+    ["W1-sgdm", "W1-adam", "W1-modules", "W2", "W3", "W4", "W5", "W6", "W7"];
 
 /// Batches that are used in turn.
 const BATCHES: usize = 15;
@@ -88,8 +96,28 @@ impl Workload {
                 let net = ThreeLayerConvNet::new(config, &mut Rng::new(0));
                 Workload::of(Box::new(net), 50, ("adam", &adam), 1e-3)
             }
+            "W1-modules" => Workload::of(modules::five_layers(&mut rng), 100, ("sgd", &sgd), 5e-3),
+            "W5" | "W6" => {
+                let nesterov = OptimConfig { nesterov: Some(true), ..sgd };
+                let net = if name == "W5" { modules::two_layers } else { modules::conv_net };
+                Workload::by_channels(net(&mut rng), ("sgd", &nesterov), 1e-2)
+            }
+            "W7" => {
+                let config = OptimConfig { weight_decay: Some(0.05), ..adam };
+                Workload::by_channels(modules::resnet(&mut rng), ("adamw", &config), 1e-3)
+            }
             _ => panic!("no workload {name:?}; there are {NAMES:?}"),
         }
+    }
+
+    /// A model on batches of 64 pictures normalised by channels.
+    fn by_channels(
+        model: Box<dyn Model>,
+        rule: (&str, &OptimConfig),
+        learning_rate: f64,
+    ) -> chainrule::Result<Workload> {
+        let batches = batches(64, model.order(), "channels")?;
+        Ok(Workload { batches, ..Workload::of(model, 64, rule, learning_rate)? })
     }
 
     /// An architecture as its recipe trains it, but for the batch.
@@ -118,7 +146,7 @@ impl Workload {
         let states = optim::states(optim::make(rule, config)?);
         Ok(Workload {
             predicted: summary::memory(&*model, batch, states).total(),
-            batches: batches(batch, model.order())?,
+            batches: batches(batch, model.order(), "mean-image")?,
             model,
             rule: optim::make(rule, config)?,
             learning_rate,
@@ -172,10 +200,14 @@ pub fn batch_norm_backward(name: &str) -> impl FnMut() + use<> {
     move || drop(backward(&dy, &cache))
 }
 
-fn batches(size: usize, order: Order) -> chainrule::Result<Vec<(Tensor, Vec<usize>)>> {
+fn batches(
+    size: usize,
+    order: Order,
+    normalize: &str,
+) -> chainrule::Result<Vec<(Tensor, Vec<usize>)>> {
     let train = data::embedded()?.train;
-    let mean = Normalization::MeanImage(mean_image(&train));
-    let pictures = Pictures::new(train, mean);
+    let normalization = Normalization::of(normalize, &train)?;
+    let pictures = Pictures::new(train, normalization);
     let batch = |i: usize| {
         let indices: Vec<usize> = (0..size).map(|j| (i * size + j) % pictures.len()).collect();
         let labels = indices.iter().map(|i| pictures.label(*i)).collect();

@@ -64,7 +64,9 @@ impl<M: Module> ModuleModel<M> {
         let [1, classes] = rows[0].output[..] else {
             panic!("a model gives scores (N, classes), not {:?}", rows[0].output)
         };
-        let pictures = input_shape.len() == 3;
+        let layers = layers(&rows);
+        // Who makes rows of pictures at once reads them as they are stored; all others work channels-last.
+        let pictures = input_shape.len() == 3 && layers.first().is_none_or(|l| l.output.len() == 3);
         ModuleModel {
             name: "module",
             title: module.describe(),
@@ -78,7 +80,7 @@ impl<M: Module> ModuleModel<M> {
             inner: RefCell::new(Inner { module, lent: false, path: Path::default() }),
             tape: Tape::train(0),
             nothing: Tensor::zeros([0], dtype),
-            layers: layers(&rows),
+            layers,
         }
     }
 

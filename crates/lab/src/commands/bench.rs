@@ -20,10 +20,10 @@ use std::time::Duration;
 pub struct BenchArgs {
     #[command(subcommand)]
     what: Option<What>,
-    /// Only these: W1 to W4, models by their names, single layers W8 and W9, or BN for the two backward passes of batch norm
+    /// Only these: W1 to W7, models by their names, single layers W8 and W9, or BN for the two backward passes of batch norm
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
-    /// Batches of the models, as in 32,128; without it that of their recipes. The workloads W1 to W4 have their own
+    /// Batches of the models, as in 32,128; without it that of their recipes. The workloads W1 to W7 have their own
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: Vec<u32>,
     /// Threads, as in 2,1; without it all processors
@@ -85,7 +85,9 @@ fn one(args: &BenchArgs, name: &str) -> Result<()> {
             print(args, &sample, pool_stats().peak, None);
         }
     } else if NAMES.contains(&name) {
-        net(args, name, &options, || Workload::new(name))?;
+        // A step of W7 takes most of a second.
+        let warmup = if name == "W7" { 2 } else { options.warmup };
+        net(args, name, &Options { warmup, ..options }, || Workload::new(name))?;
     } else {
         let architecture = Architecture::named(name)?;
         let own = [u32::try_from(architecture.recipe.batch)?];
@@ -121,7 +123,7 @@ fn net(
     Ok(())
 }
 
-/// The measurements a user named: `W1` means both of its forms, `W9` all of its layers, `BN` the two backward passes of batch
+/// The measurements a user named: `W1` means all of its forms, `W9` all of its layers, `BN` the two backward passes of batch
 /// norm, an architecture's name its training. Without a name, the workloads.
 fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
     if only.is_empty() {
@@ -143,6 +145,7 @@ fn print(args: &BenchArgs, sample: &Sample, memory: usize, predicted: Option<usi
         let mut object = serde_json::to_value(sample).unwrap_or_default();
         object["memory_bytes"] = memory.into();
         object["predicted_bytes"] = predicted.into();
+        object["process_bytes"] = chainrule_bench::peak_process_bytes().into();
         return show::line(object.to_string());
     }
     let Sample { name, threads, median_ms, min_ms, n, quiet, .. } = sample;
