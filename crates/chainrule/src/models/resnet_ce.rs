@@ -129,8 +129,8 @@ impl ResidualBlock {
 impl Module for ResidualBlock {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
-        let h = x.apply(&self.bn1).relu().apply(&self.conv1);
-        let h = h.apply(&self.bn2).relu().apply(&self.conv2);
+        let h = x.apply_relu(&self.bn1).apply(&self.conv1);
+        let h = h.apply_relu(&self.bn2).apply(&self.conv2);
         let h = self.se.as_ref().map_or(h.clone(), |se| h.apply(se));
         h + x.apply(&self.shortcut)
     }
@@ -161,8 +161,8 @@ impl DepthwiseSeparable {
 impl Module for DepthwiseSeparable {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
-        let h = x.apply(&self.depthwise).apply(&self.bn1).relu();
-        h.apply(&self.pointwise).apply(&self.bn2).relu()
+        let h = x.apply(&self.depthwise).apply_relu(&self.bn1);
+        h.apply(&self.pointwise).apply_relu(&self.bn2)
     }
 }
 
@@ -243,7 +243,7 @@ fn initialise(net: &mut ResNetCe, rng: &mut Rng) {
 impl Module for ResNetCe {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
-        let mut x = x.apply(&self.conv1).apply(&self.bn1).relu();
+        let mut x = x.apply(&self.conv1).apply_relu(&self.bn1);
         for block in &self.stage1 {
             x = x.apply(block);
         }
@@ -255,7 +255,7 @@ impl Module for ResNetCe {
         for block in &self.stage3 {
             x = x.apply(block);
         }
-        x.apply(&self.bn_final).relu().global_avg_pool().apply(&self.dropout).apply(&self.fc)
+        x.apply_relu(&self.bn_final).global_avg_pool().apply(&self.dropout).apply(&self.fc)
     }
 
     fn describe(&self) -> String {

@@ -50,22 +50,35 @@ impl Conv2d {
     fn inputs(&self) -> usize {
         self.weight.value().shape()[1] * self.params.groups
     }
+
+    /// Panics if x does not fit.
+    #[track_caller]
+    fn check(&self, x: &Var) {
+        let channels = x.shape().get(1).copied();
+        if x.shape().len() == 4 && channels == Some(self.inputs()) {
+            return;
+        }
+        let reason = match channels {
+            Some(c) if x.shape().len() == 4 => {
+                format!("x has {c} channels, the layer expects {}", self.inputs())
+            }
+            _ => "x must be pictures (N, C, H, W)".to_string(),
+        };
+        misfit("conv2d", reason, (x, "N C H W"), self);
+    }
 }
 
 impl Module for Conv2d {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
-        let channels = x.shape().get(1).copied();
-        if x.shape().len() != 4 || channels != Some(self.inputs()) {
-            let reason = match channels {
-                Some(c) if x.shape().len() == 4 => {
-                    format!("x has {c} channels, the layer expects {}", self.inputs())
-                }
-                _ => "x must be pictures (N, C, H, W)".to_string(),
-            };
-            misfit("conv2d", reason, (x, "N C H W"), self);
-        }
+        self.check(x);
         x.conv2d(&self.weight, self.bias.as_ref().map(|b| b as &dyn OnTape), &self.params)
+    }
+
+    #[track_caller]
+    fn forward_relu(&self, x: &Var) -> Var {
+        self.check(x);
+        x.conv_relu(&self.weight, self.bias.as_ref().map(|b| b as &dyn OnTape), &self.params)
     }
 
     fn describe(&self) -> String {

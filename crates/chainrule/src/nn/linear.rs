@@ -32,23 +32,34 @@ impl Linear {
         let shape = self.weight.value().shape();
         [shape[1], shape[0]]
     }
+
+    /// Panics if x does not fit.
+    #[track_caller]
+    fn check(&self, x: &Var) {
+        let [inputs, _] = self.sizes();
+        if x.shape().last() == Some(&inputs) {
+            return;
+        }
+        let found = x.shape().last().copied().unwrap_or(0);
+        let flat = x.shape().iter().skip(1).product::<usize>() == inputs;
+        let hint = if flat { "; flatten it first" } else { "" };
+        let reason = format!("x has {found} features, the layer expects {inputs}{hint}");
+        misfit("linear", reason, (x, "... D"), self);
+    }
 }
 
 impl Module for Linear {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
-        let [inputs, _] = self.sizes();
-        if x.shape().last() != Some(&inputs) {
-            let found = x.shape().last().copied().unwrap_or(0);
-            let hint = if x.shape().iter().skip(1).product::<usize>() == inputs {
-                "; flatten it first"
-            } else {
-                ""
-            };
-            let reason = format!("x has {found} features, the layer expects {inputs}{hint}");
-            misfit("linear", reason, (x, "... D"), self);
-        }
+        self.check(x);
         x.linear(&self.weight, self.bias.as_ref().map(|b| b as &dyn OnTape))
+    }
+
+    #[track_caller]
+    fn forward_relu(&self, x: &Var) -> Var {
+        let Some(bias) = &self.bias else { return self.forward(x).relu() };
+        self.check(x);
+        x.linear_relu(&self.weight, bias)
     }
 
     fn describe(&self) -> String {

@@ -66,6 +66,21 @@ pub trait Module: Params {
     /// If x does not fit.
     fn forward(&self, x: &Var) -> Var;
 
+    /// The output behind a ReLU, with the bits of `forward(x).relu()`. Layers that can apply it while they write their output
+    /// do; whoever knows that a ReLU comes next asks for this.
+    ///
+    /// # Panics
+    /// If x does not fit.
+    #[track_caller]
+    fn forward_relu(&self, x: &Var) -> Var {
+        self.forward(x).relu()
+    }
+
+    /// Whether it is a ReLU, which the layer before it may apply.
+    fn is_relu(&self) -> bool {
+        false
+    }
+
     /// What it is, as summaries and messages print it: `Linear(784 -> 10)`.
     fn describe(&self) -> String {
         let name = std::any::type_name::<Self>();
@@ -84,6 +99,15 @@ impl<M: Module + ?Sized> Module for Box<M> {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
         (**self).forward(x)
+    }
+
+    #[track_caller]
+    fn forward_relu(&self, x: &Var) -> Var {
+        (**self).forward_relu(x)
+    }
+
+    fn is_relu(&self) -> bool {
+        (**self).is_relu()
     }
 
     fn describe(&self) -> String {
@@ -110,6 +134,15 @@ impl Var {
             module.multiply_adds(&example(x), &example(y.shape()))
         });
         y
+    }
+
+    /// The output of a module behind a ReLU, in one pass where the module can: the bits of `x.apply(module).relu()`.
+    ///
+    /// # Panics
+    /// As the module's forward pass.
+    #[track_caller]
+    pub fn apply_relu<M: Module + ?Sized>(&self, module: &M) -> Var {
+        if trace::active() { self.apply(module).relu() } else { module.forward_relu(self) }
     }
 }
 

@@ -31,19 +31,22 @@ impl Batch {
         }
     }
 
-    /// Runs `normalise` with the running averages taken out, so that they are updated in place.
+    /// Normalises pictures or features, perhaps with a ReLU, with the running averages taken out, so that they are updated in
+    /// place.
     #[track_caller]
-    fn forward(&self, x: &Var, settings: &Settings, pictures: bool) -> Var {
+    fn forward(&self, x: &Var, settings: &Settings, [pictures, relu]: [bool; 2]) -> Var {
         let Settings { eps, momentum } = *settings;
         let params = BatchNormParams { eps, momentum: 1.0 - momentum, unbiased: true };
         let empty = || Tensor::zeros([0], DType::F32);
         let (mean, var) = (self.running_mean.swap(empty()), self.running_var.swap(empty()));
         let mut running = RunningStats { mean, var };
-        let y = if pictures {
-            x.spatial_batch_norm(&self.weight, &self.bias, &params, &mut running)
-        } else {
-            x.batch_norm(&self.weight, &self.bias, &params, &mut running)
+        let norm = match [pictures, relu] {
+            [true, false] => Var::spatial_batch_norm,
+            [true, true] => Var::spatial_batch_norm_relu,
+            [false, false] => Var::batch_norm,
+            [false, true] => Var::batch_norm_relu,
         };
+        let y = norm(x, &self.weight, &self.bias, &params, &mut running);
         self.running_mean.set(running.mean);
         self.running_var.set(running.var);
         if x.tape().mode() == Mode::Train {
@@ -98,18 +101,30 @@ macro_rules! batch_norm {
             pub fn bias(&self) -> &Param {
                 &self.batch.bias
             }
-        }
 
-        impl Module for $name {
+            /// Panics if x does not fit.
             #[track_caller]
-            fn forward(&self, x: &Var) -> Var {
+            fn check(&self, x: &Var) {
                 let axes = if $pictures { 4 } else { 2 };
                 let features = self.batch.features();
                 if x.shape().len() != axes || x.shape()[1] != features {
                     let reason = format!("x must have {axes} axes and {features} features");
                     misfit("batch_norm", reason, (x, $axes), self);
                 }
-                self.batch.forward(x, &self.settings, $pictures)
+            }
+        }
+
+        impl Module for $name {
+            #[track_caller]
+            fn forward(&self, x: &Var) -> Var {
+                self.check(x);
+                self.batch.forward(x, &self.settings, [$pictures, false])
+            }
+
+            #[track_caller]
+            fn forward_relu(&self, x: &Var) -> Var {
+                self.check(x);
+                self.batch.forward(x, &self.settings, [$pictures, true])
             }
 
             fn describe(&self) -> String {

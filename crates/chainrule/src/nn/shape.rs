@@ -31,6 +31,10 @@ impl Module for Activation {
         x.activation(self.function)
     }
 
+    fn is_relu(&self) -> bool {
+        self.function.name() == relu::ACTIVATION.name()
+    }
+
     fn describe(&self) -> String {
         format!("{:?}", self.function)
     }

@@ -160,3 +160,59 @@ fn ways_around_layers() {
     let negative = tape.constant(Tensor::full([1, 2], -2.0, DType::F32));
     assert_eq!(negative.apply(&PRelu::new(1)).value().to_vec(), [-0.5, -0.5]);
 }
+
+/// A layer and a ReLU behind it, one after the other and by `apply_relu`: the output, the gradients and the buffers.
+fn behind_relu(make: impl Fn(&mut Rng) -> Box<dyn Module>, x: &[usize], mode: Mode) {
+    let run = |joined: bool| {
+        let mut rng = Rng::new(5);
+        let layer = make(&mut rng);
+        let tape = Tape::train(0);
+        tape.set_mode(mode);
+        let x = Tensor::randn(x, 1.0, DType::F32, &mut rng);
+        let leaf = tape.leaf(&x);
+        let y = if joined { leaf.apply_relu(&layer) } else { leaf.apply(&layer).relu() };
+        let dy = Tensor::randn(*y.shape(), 1.0, DType::F32, &mut rng).to_order(y.value().order());
+        let grads = y.backward_from(&dy);
+        let mut found = vec![y.value().to_vec(), grads[&x].to_vec()];
+        layer.visit(&mut Path::default(), &mut |_, entry| match entry {
+            Entry::Param(p) => found.push(grads.get(p).expect("a gradient").to_vec()),
+            Entry::Buffer(b) => found.push(b.get().to_vec()),
+        });
+        found
+    };
+    let (joined, apart) = (run(true), run(false));
+    assert!(joined[0].contains(&0.0) && joined[0].iter().any(|v| *v > 0.0), "the ReLU matters");
+    assert_eq!(joined, apart);
+}
+
+#[test]
+fn a_relu_behind_a_layer_may_be_applied_by_the_layer() {
+    for mode in [Mode::Train, Mode::Test] {
+        behind_relu(|rng| Box::new(Linear::new(12, 7, rng)), &[9, 12], mode);
+        behind_relu(|rng| Box::new(Linear::no_bias(12, 7, rng)), &[2, 9, 12], mode);
+        let same = Conv2dParams::same(3);
+        behind_relu(move |rng| Box::new(Conv2d::new(3, 5, 3, same, rng)), &[2, 3, 6, 5], mode);
+        let conv = move |rng: &mut Rng| Conv2d::new(3, 5, 3, same, rng).no_bias();
+        behind_relu(move |rng| Box::new(conv(rng)), &[2, 3, 6, 5], mode);
+        behind_relu(|_| Box::new(BatchNorm2d::new(3)), &[2, 3, 6, 5], mode);
+        behind_relu(|_| Box::new(BatchNorm1d::new(12)), &[9, 12], mode);
+        behind_relu(|_| Box::new(GroupNorm::new(2, 4)), &[2, 4, 3, 3], mode);
+    }
+}
+
+#[test]
+fn sequential_lets_layers_apply_the_relu_behind_them() {
+    let net = || {
+        let mut rng = Rng::new(0);
+        let net = Sequential::on([3, 6, 6], &mut rng).conv2d(4, 3).batch_norm().relu();
+        net.flatten().linear(8).relu().linear(3).build()
+    };
+    let x = Tensor::randn([5, 3, 6, 6], 1.0, DType::F32, &mut Rng::new(1));
+    let tape = Tape::train(0);
+    let joined = tape.constant(x.clone()).apply(&net());
+    let nodes = tape.len();
+    tape.clear();
+    let apart = net().layers().iter().fold(tape.constant(x), |x, layer| x.apply(layer.as_ref()));
+    assert_eq!(joined.value().to_vec(), apart.value().to_vec());
+    assert_eq!(nodes + 2, tape.len(), "two ReLUs are no nodes of their own");
+}

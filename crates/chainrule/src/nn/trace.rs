@@ -35,6 +35,11 @@ thread_local! {
     static TRACE: RefCell<Option<Trace>> = const { RefCell::new(None) };
 }
 
+/// Whether a trace is in progress: modules are then applied one by one.
+pub(super) fn active() -> bool {
+    TRACE.with_borrow(Option::is_some)
+}
+
 /// A module whose forward pass is being traced.
 pub(super) struct Entered {
     row: usize,

@@ -169,12 +169,8 @@ fn check_inputs(op: &str, [x, gamma, beta]: [&Tensor; 3], mode: Mode, running: &
     };
     for (name, t) in [("gamma", gamma), ("beta", beta)] {
         if t.shape()[..] != [d] {
-            check::fail(
-                op,
-                format!("x has {d} features, {name} is {:?}", t.shape()),
-                &operands,
-                "",
-            );
+            let reason = format!("x has {d} features, {name} is {:?}", t.shape());
+            check::fail(op, reason, &operands, "");
         }
     }
     check::same_dtype(op, &operands);
@@ -184,12 +180,8 @@ fn check_inputs(op: &str, [x, gamma, beta]: [&Tensor; 3], mode: Mode, running: &
             ("running mean", &running.mean, "D"),
             ("running var", &running.var, "D"),
         ];
-        check::fail(
-            op,
-            format!("x has {d} features, the running averages have others"),
-            &operands,
-            "",
-        );
+        let reason = format!("x has {d} features, the running averages have others");
+        check::fail(op, reason, &operands, "");
     }
     if n == 0 && mode == Mode::Train {
         check::fail(op, "a batch without rows has no statistics to train with", &operands, "");
@@ -298,6 +290,26 @@ impl Var {
         let on = Operands::of([self, gamma, beta]);
         let [x, gamma, beta] = &on.values;
         let (y, cache) = forward(x, gamma, beta, params, on.tape().mode(), running);
+        on.record(y, cache, backward_for)
+    }
+
+    /// Batch norm with a ReLU in its last pass, on the tape: the bits of one after the other.
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn batch_norm_relu(
+        &self,
+        gamma: &dyn OnTape,
+        beta: &dyn OnTape,
+        params: &BatchNormParams,
+        running: &mut RunningStats,
+    ) -> Var {
+        let on = Operands::of([self, gamma, beta]);
+        let [x, gamma, beta] = &on.values;
+        let mode = on.tape().mode();
+        let (y, cache) =
+            normalise("batch_norm_relu", [x, gamma, beta], params, mode, running, true);
         on.record(y, cache, backward_for)
     }
 }

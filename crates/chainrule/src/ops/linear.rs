@@ -47,26 +47,41 @@ fn with_last(x: &Shape, last: usize) -> Shape {
 /// If the sizes do not fit, or the types differ.
 #[track_caller]
 pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> (Tensor, Cache) {
+    product("linear", [x, w], b, false)
+}
+
+/// The forward pass of this op and of the one with a ReLU behind it, which takes a bias.
+#[track_caller]
+pub(super) fn product(
+    op: &str,
+    [x, w]: [&Tensor; 2],
+    b: Option<&Tensor>,
+    relu: bool,
+) -> (Tensor, Cache) {
     let with_bias = [("x", x, "... D"), ("w", w, "M D"), ("b", b.unwrap_or(w), "M")];
     let operands = &with_bias[..2 + usize::from(b.is_some())];
     let &[m, d] = &w.shape()[..] else {
-        check::fail("linear", "w needs two axes", operands, "");
+        check::fail(op, "w needs two axes", operands, "");
     };
     let Some(&features) = x.shape().last() else {
-        check::fail("linear", "x needs an axis", operands, "");
+        check::fail(op, "x needs an axis", operands, "");
     };
     if features != d {
-        check::fail("linear", format!("x has {features} features, w expects {d}"), operands, "");
+        check::fail(op, format!("x has {features} features, w expects {d}"), operands, "");
     }
     if b.is_some_and(|b| b.shape()[..] != [m]) {
-        check::fail("linear", "b needs one number a row of w", operands, "");
+        check::fail(op, "b needs one number a row of w", operands, "");
     }
-    check::same_dtype("linear", operands);
+    check::same_dtype(op, operands);
     let x = x.to_order(Order::RowMajor);
     let mut y = Tensor::dirty(with_last(x.shape(), m), x.dtype(), Order::RowMajor);
     let n = x.len() / d.max(1);
     float!(x.dtype(), T => {
-        let epilogue = b.map_or(Epilogue::None, |b| Epilogue::Bias(b.data::<T>()));
+        let epilogue = match b.map(Tensor::data::<T>) {
+            None => Epilogue::None,
+            Some(b) if relu => Epilogue::BiasRelu(b),
+            Some(b) => Epilogue::Bias(b),
+        };
         let w = Mat::new(w.data::<T>(), m, d).t();
         gemm(Mat::new(x.data::<T>(), n, d), w, y.data_mut(), epilogue);
     });

@@ -24,6 +24,7 @@ pub mod gather;
 pub mod im2col;
 pub mod layer_norm;
 pub mod linear;
+pub mod linear_relu;
 pub mod matmul;
 pub mod max_pool2d;
 pub mod maxout;
@@ -90,6 +91,7 @@ ops![
     spatial_batch_norm,
     spatial_group_norm,
     affine_relu,
+    linear_relu,
     affine_norm_relu,
     conv_relu,
     conv_relu_pool,

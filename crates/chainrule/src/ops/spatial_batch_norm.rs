@@ -139,6 +139,26 @@ impl Var {
         let (y, cache) = forward(x, gamma, beta, params, on.tape().mode(), running);
         on.record(y, cache, backward_for)
     }
+
+    /// Batch norm of pictures with a ReLU in its last pass, on the tape: the bits of one after the other.
+    ///
+    /// # Panics
+    /// As [`forward`].
+    #[track_caller]
+    pub fn spatial_batch_norm_relu(
+        &self,
+        gamma: &dyn OnTape,
+        beta: &dyn OnTape,
+        params: &BatchNormParams,
+        running: &mut RunningStats,
+    ) -> Var {
+        let on = Operands::of([self, gamma, beta]);
+        let [x, gamma, beta] = &on.values;
+        let mode = on.tape().mode();
+        let (y, cache) =
+            normalise("spatial_batch_norm_relu", [x, gamma, beta], params, mode, running, true);
+        on.record(y, cache, backward_for)
+    }
 }
 
 /// The cases of the gradient check.
