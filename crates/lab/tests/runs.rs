@@ -124,11 +124,25 @@ fn a_lab_leaves_a_page() {
     let dir = tempfile::tempdir().unwrap();
     let output = chainrule(dir.path(), &["lab", "image-processing"]);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("a cat: edges from") && text.contains("labs/image-processing"), "{text}");
-    let page = fs::read_to_string(dir.path().join("labs/image-processing/index.html")).unwrap();
-    assert!(
-        page.contains("Original image") && page.contains("Grayscale") && page.contains("Edges")
-    );
+    assert_eq!(text, "page: labs/image-processing.html\n4 of 4 checks hold\n");
+    let read = |name: &str| fs::read_to_string(dir.path().join("labs").join(name)).unwrap();
+    let page = read("image-processing.html");
+    for title in ["Original image", "Grayscale", "Edges", "gray_and_edges();"] {
+        assert!(page.contains(title), "{title}");
+    }
+    assert_eq!(page.matches("data:image/png").count(), 6);
+    assert!(read("index.html").contains("4 of 4 checks hold"));
+    // What is finished is taken as it lies there, until it is asked for anew.
+    let cell = dir.path().join("labs/cells/image-processing/filters.json");
+    let stored = fs::read_to_string(&cell).unwrap();
+    fs::write(&cell, stored.replace("a cat", "a tiger")).unwrap();
+    let again = chainrule(dir.path(), &["lab", "image-processing", "--format", "md"]);
+    let note = String::from_utf8(again.stderr).unwrap();
+    assert!(note.contains("1 of 1 parts were finished before"), "{note}");
+    assert!(read("image-processing.md").contains("- [x] grey of a tiger: **"));
+    assert!(dir.path().join("labs/image-processing-6.png").exists());
+    chainrule(dir.path(), &["lab", "image-processing", "--again"]);
+    assert!(!read("image-processing.html").contains("tiger"));
 }
 
 #[test]

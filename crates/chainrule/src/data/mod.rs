@@ -18,7 +18,7 @@ pub mod pictures;
 
 pub use augment::{Augment, Augmented};
 pub use dataset::{Dataset, Splits};
-pub use embedded::embedded;
+pub use embedded::{cifar10_mean_image, embedded};
 pub use normalize::{Normalization, Pictures, mean_image};
 use open::unknown;
 pub use open::{Request, is_published, open};

@@ -1,43 +1,115 @@
-//! `chainrule lab NAME`: small experiments, each a page to look at.
+//! `chainrule lab NAME`: experiments, each a page to look at.
 
-use crate::labs::LABS;
+use crate::labs::engine::{self, Done, Settings};
+use crate::labs::{LABS, Lab, markdown, page};
 use crate::settings::{Usage, closest};
 use crate::show;
 use anyhow::Result;
-use chainrule::Error;
-use clap::Args;
-use std::path::{Path, PathBuf};
+use chainrule::train::write_atomically;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Run a small experiment and look at its page.
+/// Run experiments and look at their pages.
 #[derive(Args)]
 pub struct LabArgs {
-    /// The experiment, or list
+    /// The experiment, all, or list
     #[arg(default_value = "list")]
     name: String,
-    /// Where its page goes; without it labs/NAME
+    /// CIFAR-10, or pictures of its kind; without it the embedded excerpt
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    data: Option<PathBuf>,
+    /// Where pages and finished parts go
+    #[arg(long, value_name = "DIR", default_value = "labs")]
+    out: PathBuf,
+    /// Shorten the long experiments
+    #[arg(long)]
+    quick: bool,
+    /// Do finished parts again
+    #[arg(long)]
+    again: bool,
+    /// What the pages are written in
+    #[arg(long, value_enum, default_value = "html")]
+    format: Format,
 }
 
-/// Runs it, prints what it found, and says where the page is.
+/// What a page is written in.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    /// One document that needs nothing else
+    Html,
+    /// Text, with pictures beside it
+    Md,
+}
+
+/// Runs one or all, says where the pages are, and which checks do not hold; exit code 1 if there is one.
 pub fn run(args: &LabArgs) -> Result<ExitCode> {
     if args.name == "list" {
         for lab in LABS {
-            show::line(format!("{:<20}{}", lab.name, lab.about));
+            show::line(format!("{:<22}{}", lab.name, lab.about));
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let Some(lab) = LABS.iter().find(|lab| lab.name == args.name) else {
-        let close = closest(&args.name, LABS.iter().map(|lab| lab.name).chain(["list"]));
+    let chosen: Vec<&'static Lab> = LABS
+        .iter()
+        .copied()
+        .filter(|lab| ["all", lab.name].contains(&args.name.as_str()))
+        .collect();
+    if chosen.is_empty() {
+        let close = closest(&args.name, LABS.iter().map(|lab| lab.name).chain(["all", "list"]));
         return Err(Usage(format!("lab: unknown experiment {:?}; {close}", args.name)).into());
+    }
+    let LabArgs { data, out, quick, again, .. } = args;
+    let settings = Settings { data: data.clone(), quick: *quick, again: *again, out: out.clone() };
+    let mut all_hold = true;
+    for lab in chosen {
+        show::note(&format!("{}: {}", lab.name, lab.about));
+        let (done, taken) = engine::run(lab, &settings)?;
+        if taken > 0 {
+            let n = done.len();
+            show::note(&format!(
+                "{taken} of {n} parts were finished before; --again does them anew"
+            ));
+        }
+        write_page(lab, &done, &settings, args.format)?;
+        all_hold &= tell(&done);
+    }
+    let index = match args.format {
+        Format::Html => ("index.html", page::index(&settings, "html")),
+        Format::Md => ("index.md", markdown::index(&settings)),
     };
-    let directory = args.out.clone().unwrap_or_else(|| Path::new("labs").join(lab.name));
-    std::fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
-    let found = (lab.run)()?;
-    let path = directory.join("index.html");
-    chainrule::train::write_atomically(&path, found.page.as_bytes())?;
-    found.lines.iter().for_each(show::line);
+    write_atomically(&settings.out.join(index.0), index.1.as_bytes())?;
+    Ok(if all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write_page(lab: &Lab, done: &[Done], settings: &Settings, format: Format) -> Result<()> {
+    let (extension, text) = match format {
+        Format::Html => ("html", page::lab(lab, done, settings)?),
+        Format::Md => {
+            let (text, files) = markdown::lab(lab, done)?;
+            for (name, bytes) in files {
+                write_atomically(&settings.out.join(name), &bytes)?;
+            }
+            ("md", text)
+        }
+    };
+    let path = settings.out.join(format!("{}.{extension}", lab.name));
+    write_atomically(&path, text.as_bytes())?;
     show::line(format!("page: {}", path.display()));
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// Says how many checks hold, and which do not; whether all do.
+fn tell(done: &[Done]) -> bool {
+    let (held, all) = page::checks(done);
+    show::line(format!("{held} of {all} checks hold"));
+    for Done { cell, found, .. } in done {
+        for check in found.checks().filter(|check| !check.passed) {
+            show::line(format!(
+                "  does not hold: {}: {}: {} ({})",
+                cell.name, check.what, check.value, check.wanted
+            ));
+        }
+    }
+    held == all
 }

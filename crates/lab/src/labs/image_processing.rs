@@ -1,19 +1,31 @@
 //! What a convolution does to a picture: two photographs through a filter that makes grey and one that finds edges.
 
-use super::{Found, Lab};
+use super::found::Picture;
+use super::{Cell, Context, Found, Lab};
 use crate::photo::{planes, square};
-use crate::report::html::{card, masthead, page};
-use crate::report::picture::figure;
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use chainrule::ops::conv2d::{self, Conv2dParams};
 use chainrule::tensor::Tensor;
 use chainrule::visualize::{gray_and_edges, to_bytes};
-use image::{ExtendedColorType, ImageFormat, RgbImage, load_from_memory_with_format};
+use image::{ImageFormat, RgbImage, load_from_memory_with_format};
 
 pub const LAB: Lab = Lab {
     name: "image-processing",
     about: "two photographs through filters for grey and for edges",
-    run,
+    title: "What a convolution does to a picture",
+    sources: &[include_str!("image_processing.rs")],
+    seed: 231,
+    cells: &[Cell {
+        name: "filters",
+        title: "Two filters of 3 x 3",
+        prose: &[
+            "The first filter adds 0.3 of red, 0.6 of green and 0.1 of blue at each pixel. The second takes the rows 1 2 1, 0 0 0, \
+             -1 -2 -1 over blue and adds 128: it is far from 128 where light changes from one row to the next. Each result is \
+             drawn from its smallest number in black to its largest in white.",
+        ],
+        code: &["filters"],
+        run: filters,
+    }],
 };
 
 const SIDE: usize = 200;
@@ -36,65 +48,44 @@ fn batch(photographs: &[RgbImage]) -> Tensor {
     Tensor::from_f64([photographs.len(), 3, SIDE, SIDE], &numbers)
 }
 
-fn run() -> Result<Found> {
+fn filters(_: &mut Context<'_>) -> Result<Found> {
+    let mut found = Found::default();
     let photographs: Vec<RgbImage> =
         PICTURES.iter().map(|(_, bytes)| photograph(bytes)).collect::<Result<_>>()?;
-    let (w, b) = gray_and_edges();
-    let (y, _) = conv2d::forward(&batch(&photographs), &w, Some(&b), &Conv2dParams::new(1, 1));
+    // show: filters
+    let (w, b) = gray_and_edges(); // (2, 3, 3, 3) and (2)
+    let x = batch(&photographs); // (2, 3, 200, 200)
+    let (y, _) = conv2d::forward(&x, &w, Some(&b), &Conv2dParams::new(1, 1));
+    // end
     let results = y.to_vec();
-    let (mut lines, mut figures) = (Vec::new(), String::new());
     for (i, ((name, _), photograph)) in PICTURES.iter().zip(&photographs).enumerate() {
-        figures += &figure(
-            photograph.as_raw(),
-            [SIDE as u32; 2],
-            ExtendedColorType::Rgb8,
-            TITLES[0],
-            &format!("Of {name}."),
-        )?;
+        let picture = |pixels, title: &str, text| Picture {
+            size: [SIDE as u32; 2],
+            pixels,
+            title: title.into(),
+            text,
+        };
+        let original = photograph.as_raw().clone();
+        found.picture(picture(original, TITLES[0], format!("Of {name}.")));
         for filter in 0..2 {
             let result = &results[(2 * i + filter) * SIDE * SIDE..][..SIDE * SIDE];
             let low = result.iter().fold(f64::INFINITY, |m, v| m.min(*v));
             let high = result.iter().fold(f64::NEG_INFINITY, |m, v| m.max(*v));
-            let range = format!("from {low:.1} to {high:.1}");
             let title = TITLES[filter + 1];
-            lines.push(format!("{name}: {} {range}", title.to_lowercase()));
-            figures += &figure(
-                &to_bytes(result),
-                [SIDE as u32; 2],
-                ExtendedColorType::L8,
-                title,
-                &format!("Numbers {range}."),
-            )?;
+            let text = format!("Numbers from {low:.1} to {high:.1}.");
+            found.picture(picture(to_bytes(result), title, text));
+            found.keep(&format!("{name}: {title}"), [low, high]);
         }
     }
-    let sections = format!("<div class=\"figures\">\n{figures}</div>\n");
-    let sentence = "The first filter adds 0.3 of red, 0.6 of green and 0.1 of blue at each pixel. The second takes the rows \
-        1 2 1, 0 0 0, -1 -2 -1 over blue and adds 128: it is far from 128 where light changes from one row to the next. Each \
-        result is drawn from its smallest number in black to its largest in white.";
-    let heading = "What a convolution does to a picture";
-    let body = card("wide", "Two filters of 3 x 3", sentence, &sections);
-    Ok(Found { lines, page: page(heading, &masthead("Lab: image processing", heading), &body) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grey_of_a_photograph_stays_within_bytes_and_edges_leave_them() {
-        let found = run().expect("the embedded photographs");
-        assert_eq!(found.lines.len(), 4);
-        let range = |line: &str| -> Vec<f64> {
-            line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
-        };
-        for line in &found.lines {
-            let [low, high] = range(line)[..] else { panic!("{line}") };
-            if line.contains("grayscale") {
-                assert!(low >= 0.0 && high <= 255.0 && high - low > 150.0, "{line}");
-            } else {
-                assert!(low < -100.0 && high > 400.0, "{line}");
-            }
+    for (name, _) in PICTURES {
+        let kept = |title: &str| found.kept(&format!("{name}: {title}")).map(<[f64]>::to_vec);
+        if let (Some(gray), Some(edges)) = (kept(TITLES[1]), kept(TITLES[2])) {
+            let within = gray[0] >= 0.0 && gray[1] <= 255.0;
+            let range = |of: &[f64]| format!("{:.1} to {:.1}", of[0], of[1]);
+            found.check(format!("grey of {name}"), range(&gray), "a mean of bytes", within);
+            let leaves = edges[0] < 0.0 && edges[1] > 255.0;
+            found.check(format!("edges of {name}"), range(&edges), "beyond bytes", leaves);
         }
-        assert_eq!(found.page.matches("data:image/png").count(), 6);
     }
+    Ok(found)
 }

@@ -30,6 +30,8 @@ pub(super) enum Marker {
     Ring,
     /// A filled square.
     Square,
+    /// A dot for each point, however many, and no curve between them.
+    Dot,
 }
 
 /// One curve with its name in the legend.
@@ -84,6 +86,9 @@ impl LineChart<'_> {
         self.x_ticks(&x, &mut svg);
         svg.push_str("<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\">\n");
         for (curve, Series { look, .. }) in series.iter().zip(&self.series) {
+            if look.marker == Marker::Dot {
+                continue;
+            }
             let path = self.path(&x, curve);
             let _ = writeln!(svg, "<path class=\"{}\" d=\"{path}\"/>", look.class);
         }
@@ -158,7 +163,8 @@ impl LineChart<'_> {
     }
 
     fn markers(&self, x: &Scale, curve: &Curve, look: Look, svg: &mut String) {
-        if curve.len() > MOST_MARKERS || look.marker == Marker::None {
+        let many = curve.len() > MOST_MARKERS && look.marker != Marker::Dot;
+        if many || look.marker == Marker::None {
             return;
         }
         for (px, py) in curve {
@@ -171,6 +177,10 @@ impl LineChart<'_> {
                         "<circle class=\"ring {class}\" cx=\"{cx}%\" cy=\"{cy}%\" r=\"3.5\"/>"
                     )
                 }
+                Marker::Dot => writeln!(
+                    svg,
+                    "<circle class=\"dot {class}\" cx=\"{cx}%\" cy=\"{cy}%\" r=\"1\"/>"
+                ),
                 _ => writeln!(
                     svg,
                     "<rect class=\"square {class}\" x=\"{cx}%\" y=\"{cy}%\" width=\"7\" height=\"7\" \
@@ -192,6 +202,9 @@ impl LineChart<'_> {
             let class = look.class;
             let marker = match look.marker {
                 Marker::None => String::new(),
+                Marker::Dot => {
+                    format!("<circle class=\"dot {class}\" cx=\"13\" cy=\"6\" r=\"1\"/>")
+                }
                 Marker::Ring => {
                     format!("<circle class=\"ring {class}\" cx=\"13\" cy=\"6\" r=\"3.5\"/>")
                 }
@@ -201,11 +214,15 @@ impl LineChart<'_> {
                     )
                 }
             };
+            let path = match look.marker {
+                Marker::Dot => String::new(),
+                _ => format!("<path class=\"{class}\" d=\"M1 6H25\"/>"),
+            };
             let value = curve.last().map_or(String::new(), |(_, y)| measured(*y, self.format));
             let _ = writeln!(
                 html,
                 "<span class=\"key\"><svg width=\"26\" height=\"12\" aria-hidden=\"true\">\
-                 <path class=\"{class}\" d=\"M1 6H25\"/>{marker}</svg>{} <b class=\"value\">{value}</b></span>",
+                 {path}{marker}</svg>{} <b class=\"value\">{value}</b></span>",
                 escape(name)
             );
         }

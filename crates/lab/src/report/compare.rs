@@ -8,7 +8,7 @@ use super::html::{card, escape, masthead, page};
 use super::scale::{Format, Scale};
 
 /// The looks of the curves, in the order of the runs.
-const LOOKS: [&str; 8] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"];
+pub(super) const LOOKS: [&str; 8] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"];
 
 /// The most runs that can be told apart.
 pub const MOST_RUNS: usize = LOOKS.len();

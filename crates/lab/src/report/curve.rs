@@ -1,7 +1,7 @@
 //! Curves before they are drawn: finite values only, smoothed, and thinned.
 
 /// A curve as pairs of x and y, x rising.
-pub(super) type Curve = Vec<(f64, f64)>;
+pub(crate) type Curve = Vec<(f64, f64)>;
 
 /// No curve is drawn with more points than this; a wide screen shows about one per pixel.
 pub(super) const MOST_POINTS: usize = 2000;

@@ -9,6 +9,7 @@ mod compare;
 mod curve;
 pub mod html;
 pub mod picture;
+pub mod plot;
 pub mod rates;
 mod scale;
 mod seen;

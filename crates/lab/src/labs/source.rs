@@ -1,0 +1,47 @@
+//! The code that a page shows, cut out of the very source that ran.
+//!
+//! A part of a file between a line `// show: NAME` and the next line `// end` is called NAME. It may be a function, or lines
+//! within one.
+
+/// The lines of the part called `name` in these sources, without the indentation they share.
+pub fn part(sources: &[&str], name: &str) -> Option<String> {
+    let begins = |line: &str| line.trim().strip_prefix("// show: ").is_some_and(|n| n == name);
+    let mut lines = sources.iter().find_map(|source| {
+        let mut lines = source.lines();
+        lines.find(|line| begins(line)).map(|_| lines)
+    })?;
+    let mut kept = Vec::new();
+    loop {
+        let line = lines.next()?;
+        if line.trim() == "// end" {
+            break;
+        }
+        kept.push(line);
+    }
+    let indent = |line: &&str| line.len() - line.trim_start().len();
+    let shared = kept.iter().filter(|l| !l.trim().is_empty()).map(indent).min()?;
+    let kept: Vec<&str> = kept.iter().map(|line| line.get(shared..).unwrap_or("")).collect();
+    Some(kept.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part;
+
+    const SOURCE: &str = "fn a() {\n    // show: inner\n    let x = 1;\n\n    if x > 0 {\n        b();\n    }\n    \
+                          // end\n}\n// show: whole\nfn b() {}\n// end\n// show: open\nfn c() {}\n";
+
+    #[test]
+    fn a_part_comes_without_its_indentation() {
+        let inner = part(&["", SOURCE], "inner").expect("it is there");
+        assert_eq!(inner, "let x = 1;\n\nif x > 0 {\n    b();\n}");
+        assert_eq!(part(&[SOURCE], "whole").as_deref(), Some("fn b() {}"));
+    }
+
+    #[test]
+    fn a_part_without_an_end_or_of_another_name_is_none() {
+        for name in ["open", "inn", ""] {
+            assert_eq!(part(&[SOURCE], name), None, "{name:?}");
+        }
+    }
+}
