@@ -18,6 +18,7 @@ from pathlib import Path
 
 QUIET = 0.90
 FAR = 2.5
+NEAR_NS = 60
 ENOUGH = 5
 CHUNK_S = 0.15
 PAUSE_S = 0.008
@@ -114,7 +115,7 @@ def wait_until_idle(limit_s):
 
 
 def is_quiet(look, best):
-    return look[0] >= QUIET * best[0] and look[1] <= FAR * best[1]
+    return look[0] >= QUIET * best[0] and look[1] <= FAR * max(best[1], NEAR_NS)
 
 
 def quiet_samples(chunks, best):
