@@ -23,7 +23,7 @@ use chainrule_kernels::environment;
 use clap::{Parser, Subcommand};
 use commands::{
     bench, compare, data, eval, explain, gradcheck, home, lab, lr_find, predict,
-    report as report_again, runs, summary, train,
+    report as report_again, runs, search, summary, train,
 };
 use std::process::ExitCode;
 
@@ -51,6 +51,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Make the report of a run again
     Report(report_again::ReportArgs),
+    /// Search settings: train many times with other values, find the best
+    Search(Box<search::SearchArgs>),
     /// Find a learning rate by trying many, and draw the loss over them
     LrFind(Box<lr_find::LrFindArgs>),
     /// Check hand-derived gradients against numerical ones
@@ -88,6 +90,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Runs(args)) => runs::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Report(args)) => report_again::run(&args),
+        Some(Command::Search(args)) => search::run(&args),
         Some(Command::LrFind(args)) => lr_find::run(*args),
         Some(Command::Gradcheck(args)) => gradcheck::run(&args),
         Some(Command::Summary(args)) => summary::run(*args),

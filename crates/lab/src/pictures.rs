@@ -14,9 +14,17 @@ use std::path::Path;
 /// # Errors
 /// If they cannot be read, or are fewer than the plan wants.
 pub fn load(plan: &Plan) -> Result<Splits> {
-    let mut splits = if plan.data.as_os_str().is_empty() {
+    chosen(read(plan)?, plan)
+}
+
+/// All pictures where the plan says they are.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn read(plan: &Plan) -> Result<Splits> {
+    if plan.data.as_os_str().is_empty() {
         refuse_without_data(plan)?;
-        data::embedded()?
+        Ok(data::embedded()?)
     } else {
         let progress = Counter::new("pictures decoded");
         let request = Request {
@@ -27,8 +35,15 @@ pub fn load(plan: &Plan) -> Result<Splits> {
             skip_bad: plan.skip_bad,
             progress: &|done, all| progress.show(done, all),
         };
-        data::open(&plan.data, &request)?
-    };
+        Ok(data::open(&plan.data, &request)?)
+    }
+}
+
+/// Of these, the pictures that the plan trains on.
+///
+/// # Errors
+/// If they are fewer than the plan wants.
+pub fn chosen(mut splits: Splits, plan: &Plan) -> Result<Splits> {
     let n = splits.train.len();
     if plan.num_train > n {
         return Err(Error::value(

@@ -8,6 +8,7 @@ use anstyle::AnsiColor;
 use anyhow::{Context, Result};
 use chainrule::Error;
 use chainrule::data::{Splits, files};
+use chainrule::models::Model;
 use chainrule::train::{History, accuracy, save_weights, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -54,7 +55,11 @@ impl Outcome {
         Ok(Some(outcome))
     }
 
-    fn write(&self, run: &Path) -> Result<()> {
+    /// Writes it into a run directory.
+    ///
+    /// # Errors
+    /// If the disk is full, say.
+    pub fn write(&self, run: &Path) -> Result<()> {
         let text =
             serde_json::to_string_pretty(self).context("the result cannot be written as JSON")?;
         Ok(write_atomically(&run.join(FILE), format!("{text}\n").as_bytes())?)
@@ -70,10 +75,7 @@ pub fn finish(
     seconds: f64,
 ) -> Result<Outcome> {
     let model = &*trained.model;
-    // One note only: the format keeps them in no fixed order, and equal weights should be equal files.
-    let note = format!("{} {}", env!("CARGO_PKG_VERSION"), model.name());
-    let notes = HashMap::from([("chainrule".to_string(), note)]);
-    save_weights(model, notes, &run.directory.join("best.safetensors"))?;
+    keep_weights(model, &run.directory)?;
     let all: Vec<usize> = (0..splits.test.len()).collect();
     let outcome = Outcome {
         best_val_acc: history.best_val_accuracy,
@@ -90,6 +92,17 @@ pub fn finish(
     // The report is made of what lies on disk, so that `chainrule report` makes the same again.
     write_report(&Stored::open(&run.directory)?, Some((trained, splits)))?;
     Ok(outcome)
+}
+
+/// Writes the weights of a model into a run directory.
+///
+/// # Errors
+/// If the disk is full, say.
+pub fn keep_weights(model: &dyn Model, run: &Path) -> Result<()> {
+    // One note only: the format keeps them in no fixed order, and equal weights should be equal files.
+    let note = format!("{} {}", env!("CARGO_PKG_VERSION"), model.name());
+    let notes = HashMap::from([("chainrule".to_string(), note)]);
+    Ok(save_weights(model, notes, &run.join("best.safetensors"))?)
 }
 
 /// Writes `report.html` into a run directory.

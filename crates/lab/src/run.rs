@@ -42,6 +42,14 @@ impl Run {
         } else {
             make_empty(&plan.out)?
         };
+        Run::create_in(directory, plan)
+    }
+
+    /// As [`Run::create`], in a directory that is there and empty.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create_in(directory: PathBuf, plan: &Plan) -> Result<Run> {
         let lock = lock(&directory)?;
         let config = text_of(plan)?;
         chainrule::train::write_atomically(&directory.join("config.toml"), config.as_bytes())?;
@@ -142,7 +150,7 @@ const LOCK: &str = "lock";
 
 /// Takes the lock of a run directory: a file with our process id, locked as long as it is open. The system lets go of it when a
 /// process ends, however it ends, so what a dead one left behind is no obstacle.
-fn lock(directory: &Path) -> Result<Option<File>> {
+pub fn lock(directory: &Path) -> Result<Option<File>> {
     let path = directory.join(LOCK);
     let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = open.map_err(Error::io("create", &path))?;
@@ -170,7 +178,7 @@ fn lock(directory: &Path) -> Result<Option<File>> {
 }
 
 /// The next free `runs/NAME-NNNN`. Making a directory fails if it exists, so two runs started together get two names.
-fn next_free(runs: &Path, name: &str) -> Result<PathBuf> {
+pub fn next_free(runs: &Path, name: &str) -> Result<PathBuf> {
     fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
     let taken = fs::read_dir(runs).map_err(Error::io("read", runs))?.flatten();
     let number = |e: fs::DirEntry| {
@@ -188,7 +196,7 @@ fn next_free(runs: &Path, name: &str) -> Result<PathBuf> {
 }
 
 /// The directory a user named; it may exist, but must be empty, so that nothing is lost.
-fn make_empty(path: &Path) -> Result<PathBuf> {
+pub fn make_empty(path: &Path) -> Result<PathBuf> {
     fs::create_dir_all(path).map_err(Error::io("create", path))?;
     let mut entries = fs::read_dir(path).map_err(Error::io("read", path))?;
     if entries.next().is_some() {

@@ -14,6 +14,7 @@ use chainrule::models::{ARCHITECTURES, Architecture, Loss, ModelConfig, Norm, Re
 use chainrule::optim::{OptimConfig, Rule, ScheduleConfig, schedule};
 use chainrule::tensor::DType;
 use clap::Args;
+pub use file::keys;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use widths::{Widths, widths};
@@ -222,6 +223,14 @@ pub fn as_flags<T>(result: chainrule::Result<T>) -> Result<T> {
 }
 
 impl Settings {
+    /// The settings in a table that was read from the file at `path`.
+    ///
+    /// # Errors
+    /// The first key that is unknown, or whose value is of another kind.
+    pub fn from_table(table: toml::Table, path: &Path) -> Result<Settings> {
+        file::from_table(table, path)
+    }
+
     /// These settings, completed by a configuration file and by the defaults, and checked.
     pub fn complete(self, file: Option<&Path>) -> Result<Plan> {
         let said = match file {

@@ -58,7 +58,12 @@ fn stop_at_once(what: &str, signal: i32) {
 
 /// Says what a signal would interrupt from now on, and the run that could be gone on with.
 pub fn enter(phase: Phase, run: Option<&Path>) {
-    let hint = run.map(|run| format!("; go on with: {}", command(run))).unwrap_or_default();
+    enter_with(phase, run.map(command));
+}
+
+/// As [`enter`], with the command that goes on.
+pub fn enter_with(phase: Phase, command: Option<String>) {
+    let hint = command.map(|c| format!("; go on with: {c}")).unwrap_or_default();
     *HINT.lock().unwrap_or_else(PoisonError::into_inner) = hint;
     PHASE.store(phase as u8, Ordering::SeqCst);
     // One that came while the last step ended is not forgotten.

@@ -22,6 +22,8 @@ pub enum Purpose {
     Noise = 5,
     /// Directions and points of a gradient check.
     Check = 6,
+    /// The values that a search over settings tries.
+    Search = 7,
 }
 
 /// Names one stream of random numbers: seed, purpose, epoch, sample, and a number for streams beside one another.

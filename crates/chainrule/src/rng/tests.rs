@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::philox::philox4x32;
 use super::{DropoutKey, Key, KeyedRng, Purpose, Rng};
 
-const PURPOSES: [Purpose; 7] = [
+const PURPOSES: [Purpose; 8] = [
     Purpose::Init,
     Purpose::Sample,
     Purpose::Shuffle,
@@ -13,6 +13,7 @@ const PURPOSES: [Purpose; 7] = [
     Purpose::Dropout,
     Purpose::Noise,
     Purpose::Check,
+    Purpose::Search,
 ];
 
 fn keyed(seed: u64) -> KeyedRng {
@@ -205,7 +206,7 @@ proptest! {
         prop_assert_eq!(a == b, place(a) == place(b));
         // Neighbours: one bit of one field changed.
         let near = match flip {
-            0..3 => Key { purpose: PURPOSES[(a.purpose as usize + 1 + flip) % 7], ..a },
+            0..3 => Key { purpose: PURPOSES[(a.purpose as usize + 1 + flip) % PURPOSES.len()], ..a },
             3..27 => Key { epoch: a.epoch ^ 1 << (flip - 3), ..a },
             27..67 => Key { sample: a.sample ^ 1 << (flip - 27), ..a },
             67..91 => Key { stream: a.stream ^ 1 << (flip - 67), ..a },

@@ -12,5 +12,6 @@ pub mod lr_find;
 pub mod predict;
 pub mod report;
 pub mod runs;
+pub mod search;
 pub mod summary;
 pub mod train;

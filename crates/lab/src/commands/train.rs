@@ -47,6 +47,27 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         Some(before) => before.plan(args.settings)?,
         None => args.settings.complete(args.config.as_deref())?,
     };
+    carry_out(plan, before, started)
+}
+
+/// Trains as a plan says in the directory that it names; goes on with what it finds there.
+///
+/// # Errors
+/// Those of a training.
+pub fn in_directory(plan: Plan) -> Result<ExitCode> {
+    let started = Instant::now();
+    let begun = plan.out.join("config.toml").is_file();
+    let before = begun.then(|| Before::find(&plan.out, &Settings::default())).transpose()?;
+    let plan = match &before {
+        Some(before) => before.plan(Settings::default())?,
+        None => plan,
+    };
+    carry_out(plan, before, started)
+}
+
+/// Trains as a plan says, from the beginning or from where a run was left, and says where the results are.
+fn carry_out(plan: Plan, before: Option<Before>, started: Instant) -> Result<ExitCode> {
+    let resumed = before.is_some();
     let Ready { splits, about, mut model, rule, options } = Ready::new(&plan)?;
     let (mut run, found) = match before {
         Some(Before { run, found }) => (run, found),
@@ -57,7 +78,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         let (train, val) = (ready_to_learn(&plan, &splits, &about)?, about.seen(&splits.val));
         let mut solver = Solver::new(&mut *model, rule, &train, &val, options);
         let mut rng = Rng::new(plan.seed);
-        if args.resume.is_some() {
+        if resumed {
             go_on(&mut solver, &mut rng, &mut run, found)?;
         }
         let board = match plan.tensorboard {
@@ -107,9 +128,16 @@ impl Ready {
         if plan.threads > 0 {
             chainrule_kernels::threads::set_threads(plan.threads);
         }
+        Ready::with(plan, pictures::load(plan)?)
+    }
+
+    /// The same for pictures that were read already.
+    ///
+    /// # Errors
+    /// If the plan does not fit them.
+    pub fn with(plan: &Plan, splits: Splits) -> Result<Ready> {
         let rule = optim::make(&plan.optim, &plan.optim_config())?;
         let options = solver_options(plan)?;
-        let splits = pictures::load(plan)?;
         let about = About::new(plan, &splits)?;
         let model = model::build(plan, &about.shape, about.classes.len())?;
         Ok(Ready { splits, about, model, rule, options })

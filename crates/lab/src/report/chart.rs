@@ -36,7 +36,7 @@ pub(super) enum Marker {
 
 /// One curve with its name in the legend.
 pub(super) struct Series {
-    /// The name.
+    /// The name; empty for a curve in the background, which the legend does not list.
     pub name: String,
     /// Finite points, x rising.
     pub points: Curve,
@@ -82,8 +82,8 @@ impl LineChart<'_> {
     fn over(&self, x: Scale) -> String {
         let series: Vec<Curve> = self.series.iter().map(|s| thin(&s.points)).collect();
         let mut svg = String::new();
-        let left = self.y_ticks(&mut svg);
-        self.x_ticks(&x, &mut svg);
+        let left = y_ticks(&self.y, self.format, &mut svg);
+        x_ticks(&x, x_format(&x), 6, &mut svg);
         svg.push_str("<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\">\n");
         for (curve, Series { look, .. }) in series.iter().zip(&self.series) {
             if look.marker == Marker::Dot {
@@ -114,37 +114,6 @@ impl LineChart<'_> {
             text = escape(self.description),
             x_name = escape(self.x_name),
         )
-    }
-
-    /// Grid lines and labels of the y axis; returns the room in pixels the labels need at the left.
-    fn y_ticks(&self, svg: &mut String) -> usize {
-        let ticks = self.y.ticks(5, false);
-        let mut longest = 1;
-        for tick in &ticks {
-            let label = self.y.label(*tick, &ticks, self.format);
-            longest = longest.max(label.chars().count());
-            let y = round(100.0 * (1.0 - self.y.place(*tick)));
-            let base = if *tick == self.y.lo { " class=\"base\"" } else { "" };
-            let _ = writeln!(
-                svg,
-                "<line{base} x2=\"100%\" y1=\"{y}%\" y2=\"{y}%\"/>\
-                 <text class=\"y\" x=\"-8\" y=\"{y}%\" dy=\".35em\">{label}</text>"
-            );
-        }
-        longest * 7 + 12
-    }
-
-    /// Ticks and labels of the x axis.
-    fn x_ticks(&self, x: &Scale, svg: &mut String) {
-        let ticks = x.ticks(6, true);
-        for tick in &ticks {
-            let label = x.label(*tick, &ticks, x_format(x));
-            let at = round(100.0 * x.place(*tick));
-            let _ = writeln!(
-                svg,
-                "<svg class=\"tick\" x=\"{at}%\" y=\"100%\"><line y2=\"5\"/><text class=\"x\" y=\"19\">{label}</text></svg>"
-            );
-        }
     }
 
     /// The curve in the units of the stretched view box.
@@ -198,7 +167,7 @@ impl LineChart<'_> {
     /// The legend: a sample of each curve, its name, its last value, and where that is.
     fn legend(&self, x: &Scale, series: &[Curve]) -> String {
         let mut html = String::from("<figcaption class=\"legend\" aria-live=\"polite\">\n");
-        for (curve, Series { name, look, .. }) in series.iter().zip(&self.series) {
+        for (curve, Series { name, look, .. }) in self.named(series) {
             let class = look.class;
             let marker = match look.marker {
                 Marker::None => String::new(),
@@ -233,11 +202,15 @@ impl LineChart<'_> {
         html
     }
 
+    /// The curves that the legend lists.
+    fn named<'b>(&'b self, series: &'b [Curve]) -> impl Iterator<Item = (&'b Curve, &'b Series)> {
+        series.iter().zip(&self.series).filter(|(_, s)| !s.name.is_empty())
+    }
+
     /// What the script needs to read values off the chart.
     fn data(&self, x: &Scale, series: &[Curve]) -> serde_json::Value {
-        let series: Vec<_> = series
-            .iter()
-            .zip(&self.series)
+        let series: Vec<_> = self
+            .named(series)
             .map(|(curve, Series { look, .. })| {
                 let xs: Vec<_> = curve.iter().map(|p| number(p.0)).collect();
                 let ys: Vec<_> = curve.iter().map(|p| number(significant(p.1))).collect();
@@ -249,6 +222,37 @@ impl LineChart<'_> {
             "x": [x.lo, x.hi], "y": [lo, hi], "log": log, "decades": x.log,
             "percent": self.format == Format::Percent, "series": series,
         })
+    }
+}
+
+/// Grid lines and labels of the y axis; returns the room in pixels the labels need at the left.
+pub(super) fn y_ticks(y: &Scale, format: Format, svg: &mut String) -> usize {
+    let ticks = y.ticks(5, false);
+    let mut longest = 1;
+    for tick in &ticks {
+        let label = y.label(*tick, &ticks, format);
+        longest = longest.max(label.chars().count());
+        let at = round(100.0 * (1.0 - y.place(*tick)));
+        let base = if *tick == y.lo { " class=\"base\"" } else { "" };
+        let _ = writeln!(
+            svg,
+            "<line{base} x2=\"100%\" y1=\"{at}%\" y2=\"{at}%\"/>\
+             <text class=\"y\" x=\"-8\" y=\"{at}%\" dy=\".35em\">{label}</text>"
+        );
+    }
+    longest * 7 + 12
+}
+
+/// Ticks and labels of the x axis, about `count` of them.
+pub(super) fn x_ticks(x: &Scale, format: Format, count: usize, svg: &mut String) {
+    let ticks = x.ticks(count, format == Format::Count);
+    for tick in &ticks {
+        let label = x.label(*tick, &ticks, format);
+        let at = round(100.0 * x.place(*tick));
+        let _ = writeln!(
+            svg,
+            "<svg class=\"tick\" x=\"{at}%\" y=\"100%\"><line y2=\"5\"/><text class=\"x\" y=\"19\">{label}</text></svg>"
+        );
     }
 }
 
@@ -268,7 +272,7 @@ fn x_axis(series: &[Series]) -> Scale {
 }
 
 /// Two decimals, as many as a screen can show.
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 

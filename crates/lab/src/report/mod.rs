@@ -12,11 +12,14 @@ pub mod picture;
 pub mod plot;
 pub mod rates;
 mod scale;
+mod scatter;
+mod search;
 mod seen;
 #[cfg(test)]
 mod tests;
 
 pub use compare::{Compared, Comparison, MOST_RUNS};
+pub use search::{Axis, Searched};
 use serde::{Deserialize, Serialize};
 
 use chart::{LineChart, Look, Marker, Series};

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::path::Path;
 
 /// The keys there are, from the flags themselves.
-fn keys() -> Vec<String> {
+pub fn keys() -> Vec<String> {
     let command = Settings::augment_args(Command::new("keys"));
     command.get_arguments().filter_map(|a| a.get_long().map(str::to_string)).collect()
 }
@@ -29,6 +29,12 @@ fn parse(text: &str, path: &Path) -> Result<Settings> {
     let table: toml::Table = toml::from_str(text).map_err(|e| {
         Error::file(path, format!("not TOML: {}", reason(&e)), "expected lines such as epochs = 20")
     })?;
+    from_table(table, path)
+}
+
+/// The settings in a table, which comes from the file at `path`.
+pub(super) fn from_table(table: toml::Table, path: &Path) -> Result<Settings> {
+    let reason = |e: &toml::de::Error| e.message().to_string();
     let known = keys();
     if let Some(key) = table.keys().find(|k| !known.contains(k)) {
         let close = closest(key, known.iter().map(String::as_str));
