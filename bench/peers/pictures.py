@@ -4,8 +4,9 @@
     pip install torch torchvision pillow numpy
     python3 pictures.py make DIR [COUNT]     # DIR/train/{0..9}/NNNNN.jpg, quality 90, about 60 kB each
     python3 pictures.py time DIR [WORKERS]   # one JSON object: seconds for a whole pass, the first batch's start-up included
+    python3 pictures.py compare DIR [COUNT]  # makes them if DIR has none, then ours and PyTorch's in turn, and the ratio
 """
-import io, json, sys, time
+import io, json, statistics, subprocess, sys, time
 from pathlib import Path
 
 
@@ -49,6 +50,31 @@ def timed(directory, workers):
     print(json.dumps({"peer": "torchvision", "workers": workers, "pictures": pictures, "seconds": time.perf_counter() - start}))
 
 
+ROUNDS = 3
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def compare(directory, count):
+    """Ours and PyTorch's with two workers, in turn, each round in processes of their own; fails if ours is the slower."""
+    if not (Path(directory) / "train").exists():
+        make(directory, count)
+    cargo = ["cargo", "run", "--release", "--quiet", "-p", "chainrule-bench", "--example", "data", "--"]
+    ours, theirs = [], []
+
+    def output(command, where):
+        return json.loads(subprocess.run(command, cwd=where, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+    for _ in range(ROUNDS):
+        found = output([*cargo, str(Path(directory).resolve()), "2", "1"], ROOT)
+        ours.append(found["min_ms"] / 1e3)
+        theirs.append(output([sys.executable, __file__, "time", directory, "2"], None)["seconds"])
+    ours, theirs = statistics.median(ours), statistics.median(theirs)
+    print(f"ours {ours:.2f} s, ImageFolder with 2 workers {theirs:.2f} s: {ours / theirs:.2f} (at most 1.00 is wanted)")
+    sys.exit(ours > theirs)
+
+
 if __name__ == "__main__":
     command, directory, *number = sys.argv[1:]
-    {"make": lambda: make(directory, int((number or [10000])[0])), "time": lambda: timed(directory, int((number or [2])[0]))}[command]()
+    count = lambda default: int((number or [default])[0])
+    run = {"make": lambda: make(directory, count(10000)), "time": lambda: timed(directory, count(2)), "compare": lambda: compare(directory, count(10000))}
+    run[command]()

@@ -322,7 +322,7 @@ impl Report {
         }
     }
 
-    /// The weights as a picture as wide as its card, but no more than eight times its size.
+    /// The weights as a picture as wide as its card, but enlarged no more than is needed to see them: small filters more often.
     fn weights_card(&self) -> String {
         let Some(grid) = self.weights.as_ref().filter(|g| g.width > 0 && g.height > 0) else {
             return String::new();
@@ -332,7 +332,7 @@ impl Report {
             Ok(uri) => format!(
                 "<img class=\"weights\" src=\"{uri}\" alt=\"{}\" width=\"{width}\" height=\"{height}\" style=\"--width:{}px\">\n",
                 escape(caption),
-                8 * width,
+                width * (480 / width).max(8),
             ),
             Err(error) => {
                 format!("<p>The picture could not be made: {}</p>\n", escape(&error.to_string()))
