@@ -1,56 +1,78 @@
-//! The same two-layer net on a tape: bare tensors, and the way back found by itself.
+//! Nets of bare tensors on a tape, and the way back found by itself: the course's two-layer net without biases and its
+//! three-layer convnet, trained by plain gradient descent.
 //!
-//!     cargo run --release -p chainrule --example 02_tape
+//!     cargo run --release -p chainrule --example 02_tape [-- DIRECTORY]
+//!
+//! With the directory of CIFAR-10 one epoch brings the first above 40% and the second above 42%.
+
+mod common;
 
 use chainrule::Result;
-use chainrule::data::{Normalization, Pictures, embedded, mean_image};
+use chainrule::ops::conv2d::Conv2dParams;
 use chainrule::rng::Rng;
-use chainrule::tape::Tape;
+use chainrule::tape::{Tape, Var};
 use chainrule::tensor::{DType, Order, Tensor};
 use chainrule::train::Examples;
+use common::Pool;
+
+fn two_layer(x: &Var, params: &[Tensor]) -> Var {
+    let [w1, w2] = params else { unreachable!("two matrices") };
+    x.flatten().matmul(w1).relu().matmul(w2)
+}
+
+fn convnet(x: &Var, params: &[Tensor]) -> Var {
+    let [w1, b1, w2, b2, w3, b3] = params else { unreachable!("three weights and their biases") };
+    let x = x.conv2d(w1, Some(b1), &Conv2dParams::same(5)).relu();
+    let x = x.conv2d(w2, Some(b2), &Conv2dParams::same(3)).relu();
+    x.flatten().matmul(w3) + b3
+}
 
 fn main() -> Result<()> {
-    let splits = embedded()?;
-    let normalization = Normalization::MeanImage(mean_image(&splits.train));
-    let train = Pictures::new(splits.train, normalization.clone());
-    let val = Pictures::new(splits.val, normalization);
-
+    let pool = Pool::open()?;
     let mut rng = Rng::new(0);
-    let mut w1 = Tensor::randn([3072, 100], 1e-3, DType::F32, &mut rng);
-    let mut b1 = Tensor::zeros([100], DType::F32);
-    let mut w2 = Tensor::randn([100, 10], 1e-1, DType::F32, &mut rng);
-    let mut b2 = Tensor::zeros([10], DType::F32);
+    let mut weight = |shape: &[usize], inputs: usize| {
+        Tensor::randn(shape, (2.0 / inputs as f64).sqrt(), DType::F32, &mut rng)
+    };
+    let zero = |n: usize| Tensor::zeros([n], DType::F32);
 
-    let (batch, learning_rate) = (100, 1e-3);
-    let mut order = Vec::new();
+    println!("two layers, {} epochs", pool.epochs);
+    let params = vec![weight(&[3072, 4000], 3072), weight(&[4000, 10], 4000)];
+    train(&pool, Order::RowMajor, params, 1e-2, two_layer);
+
+    println!("a convnet, {} epochs", pool.epochs);
+    let (w1, w2) = (weight(&[32, 3, 5, 5], 75), weight(&[16, 32, 3, 3], 288));
+    let w3 = weight(&[16 * 32 * 32, 10], 16 * 32 * 32);
+    let params = vec![w1, zero(32), w2, zero(16), w3, zero(10)];
+    train(&pool, Order::ChannelsLast, params, 3e-3, convnet);
+    Ok(())
+}
+
+fn train(
+    pool: &Pool,
+    order: Order,
+    mut params: Vec<Tensor>,
+    learning_rate: f64,
+    forward: fn(&Var, &[Tensor]) -> Var,
+) {
+    let (mut rng, mut shuffled, mut step) = (Rng::new(0), Vec::new(), 0);
     let tape = Tape::train(0);
-    for epoch in 0..5 {
+    for epoch in 0..pool.epochs {
         rng.at(epoch, 0);
-        rng.epoch_order(train.len(), &mut order);
-        for indices in order.chunks(batch) {
-            let x = train.batch(indices, DType::F32, Order::RowMajor);
-            let labels: Vec<usize> = indices.iter().map(|i| train.label(*i)).collect();
-
-            let hidden = (tape.constant(x.flatten()).matmul(&w1) + &b1).relu();
-            let loss = (hidden.matmul(&w2) + &b2).cross_entropy(&labels);
+        rng.epoch_order(pool.train.len(), &mut shuffled);
+        for indices in shuffled.chunks(64) {
+            let (x, labels) = pool.batch(indices, order);
+            let loss = forward(&tape.constant(x), &params).cross_entropy(&labels);
+            if step % 100 == 0 {
+                println!("Iteration {step}, loss = {:.4}", loss.value().item());
+            }
             let mut grads = loss.backward();
-
-            for w in [&mut w1, &mut b1, &mut w2, &mut b2] {
+            for w in &mut params {
                 if let Some(dw) = grads.take(&*w) {
                     w.add_scaled(-learning_rate, &dw);
                 }
             }
+            step += 1;
         }
-        // Tensors off the tape take the same operations.
-        let all: Vec<usize> = (0..val.len()).collect();
-        let x = val.batch(&all, DType::F32, Order::RowMajor).flatten();
-        let predicted = ((x.matmul(&w1) + &b1).relu().matmul(&w2) + &b2).argmax(1);
-        let right = all.iter().filter(|i| predicted[**i] == val.label(**i)).count();
-        println!(
-            "epoch {}: validation accuracy {:.1}%",
-            epoch + 1,
-            100.0 * right as f64 / val.len() as f64
-        );
     }
-    Ok(())
+    pool.check(order, |x| forward(&Tape::eval().constant(x), &params).value().clone());
 }

@@ -1,10 +1,12 @@
 //! All of it together: a module with a shortcut around its layers, Nesterov momentum, a cosine schedule, label smoothing, flips
 //! and crops, and the weights in a file that PyTorch reads.
 //!
-//!     cargo run --release -p chainrule --example 05_solver
+//!     cargo run --release -p chainrule --example 05_solver [-- DIRECTORY]
 
 use chainrule::Result;
-use chainrule::data::{Augment, Augmented, Normalization, Pictures, embedded, mean_image};
+use chainrule::data::{
+    Augment, Augmented, Normalization, Pictures, Request, embedded, mean_image, open,
+};
 use chainrule::models::{Loss, ModuleModel};
 use chainrule::nn::{BatchNorm2d, Conv2d, Linear, Module, Params, Residual, Sequential};
 use chainrule::ops::conv2d::Conv2dParams;
@@ -12,6 +14,7 @@ use chainrule::optim::{OptimConfig, Schedule, ScheduleConfig, make};
 use chainrule::rng::Rng;
 use chainrule::tape::Var;
 use chainrule::train::{CourseLog, Solver, SolverOptions, save_weights};
+use std::path::Path;
 
 #[derive(Params)]
 struct Net {
@@ -29,7 +32,10 @@ impl Module for Net {
 }
 
 fn main() -> Result<()> {
-    let splits = embedded()?;
+    let splits = match std::env::args_os().nth(1) {
+        Some(directory) => open(Path::new(&directory), &Request::default())?,
+        None => embedded()?,
+    };
     let normalization = Normalization::MeanImage(mean_image(&splits.train));
     let augment = Augment::named("flip,crop")?;
     let train = Augmented::new(splits.train, normalization.clone(), augment, 0);

@@ -6,7 +6,7 @@ use chainrule::optim::{OptimConfig, make};
 use chainrule::rng::Rng;
 use chainrule::tensor::{DType, Tensor};
 use chainrule::train::{
-    Arrays, Flow, Moment, Observer, Quiet, RateRange, Solver, SolverOptions, SolverState,
+    Arrays, Flow, Group, Moment, Observer, Quiet, RateRange, Solver, SolverOptions, SolverState,
 };
 
 fn small(architecture: &Architecture, rng: &mut Rng) -> Box<dyn Model> {
@@ -72,29 +72,89 @@ fn bits(model: &dyn Model) -> Vec<Vec<f64>> {
 #[test]
 fn a_stop_and_a_range_test_leave_no_trace_in_any_architecture() {
     let (train, val) = (pictures(24, 3), pictures(8, 4));
-    let rule = || make("adamw", &OptimConfig::default()).expect("a known rule");
+    let rule = || make("muon", &OptimConfig::default()).expect("a known rule");
+    let groups = vec![Group::decay_all()];
+    let options = || SolverOptions { average: Some(0.8), groups: groups.clone(), ..options(3) };
     for architecture in ARCHITECTURES {
         let mut rng = Rng::new(5);
         let mut whole = small(architecture, &mut rng);
-        Solver::new(&mut *whole, rule(), &train, &val, options(3))
+        Solver::new(&mut *whole, rule(), &train, &val, options())
             .train(&mut rng, &mut Quiet)
             .expect("a finite loss");
 
         let mut rng = Rng::new(5);
         let mut first = small(architecture, &mut rng);
         let mut stop = StopAt(4, None);
-        Solver::new(&mut *first, rule(), &train, &val, options(3))
+        Solver::new(&mut *first, rule(), &train, &val, options())
             .train(&mut rng, &mut stop)
             .expect("a finite loss");
         let state = stop.1.expect("it stopped");
 
         let mut rng = Rng::new(77);
         let mut second = small(architecture, &mut rng);
-        let mut solver = Solver::new(&mut *second, rule(), &train, &val, options(3));
+        let mut solver = Solver::new(&mut *second, rule(), &train, &val, options());
         solver.restore(state, &mut rng).expect("a state of this training");
         let range = RateRange { from: 1e-4, to: 1.0, steps: 12 };
         solver.find_rate(range, &mut rng).expect("a sound range");
         solver.train(&mut rng, &mut Quiet).expect("a finite loss");
         assert!(bits(&*second) == bits(&*whole), "{}", architecture.name);
     }
+}
+
+/// Keeps the state after each step.
+struct States(Vec<SolverState>);
+
+impl Observer for States {
+    fn moment(&mut self, moment: &Moment<'_>) -> Result<Flow> {
+        self.0.push(moment.state());
+        Ok(Flow::Go)
+    }
+}
+
+#[test]
+fn averaged_weights_are_those_of_the_formula_and_what_is_left() {
+    let (train, val) = (pictures(24, 3), pictures(8, 4));
+    let mut rng = Rng::new(5);
+    let architecture = Architecture::named("vgg").expect("it is in the list");
+    let mut model = small(architecture, &mut rng);
+    let rule = make("adam", &OptimConfig::default()).expect("a known rule");
+    let options = SolverOptions { average: Some(0.6), ..options(2) };
+    let mut states = States(Vec::new());
+    let mut solver = Solver::new(&mut *model, rule, &train, &val, options);
+    let history = solver.train(&mut rng, &mut states).expect("a finite loss");
+    let weights = |state: &SolverState| state.params[0].1.to_vec();
+    let mut want = weights(&states.0[0]);
+    for (i, state) in states.0.iter().enumerate() {
+        let t = (i + 1) as f64;
+        let d = f64::min(0.6, (1.0 + t) / (10.0 + t));
+        if i > 0 {
+            want.iter_mut().zip(weights(state)).for_each(|(a, w)| *a = d * *a + (1.0 - d) * w);
+        }
+        let got = state.averages[0].to_vec();
+        assert!(got.iter().zip(&want).all(|(g, w)| (g - w).abs() < 1e-6), "step {t}");
+    }
+    let last = states.0.last().expect("six steps");
+    assert!(last.averages[0].to_vec() != weights(last));
+    // The checks are after the steps 1, 3 and 6; the first of the best is kept.
+    let best = history.val_accuracy.iter().position(|a| *a == history.best_val_accuracy);
+    let kept = &states.0[[0, 2, 5][best.expect("a check")]].averages;
+    let left: Vec<Vec<f64>> = model.params().iter().map(|p| p.value.to_vec()).collect();
+    assert!(left == kept.iter().map(Tensor::to_vec).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_group_has_its_own_rate_and_a_rate_of_nothing_changes_nothing() {
+    let (train, val) = (pictures(24, 3), pictures(8, 4));
+    let mut rng = Rng::new(5);
+    let architecture = Architecture::named("course-fc").expect("it is in the list");
+    let mut model = small(architecture, &mut rng);
+    let before: Vec<Vec<f64>> = model.params().iter().map(|p| p.value.to_vec()).collect();
+    let groups = Group::rates("fc1=0").expect("a list");
+    let options = SolverOptions { groups, ..options(1) };
+    let rule = make("sgd", &OptimConfig::default()).expect("a known rule");
+    let mut solver = Solver::new(&mut *model, rule, &train, &val, options);
+    solver.step(0, 0.1, &mut rng).expect("a finite loss");
+    let after: Vec<Vec<f64>> = model.params().iter().map(|p| p.value.to_vec()).collect();
+    let same: Vec<bool> = before.iter().zip(&after).map(|(a, b)| a == b).collect();
+    assert_eq!(same, [true, true, false, false]);
 }

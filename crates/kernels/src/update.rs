@@ -6,6 +6,10 @@
 //!
 //! In the formulas `g = dw + weight_decay * w`.
 
+mod lion;
+
+pub use lion::{Lion, lion};
+
 use crate::real::Real;
 use crate::threads::{Shared, parallel_for};
 

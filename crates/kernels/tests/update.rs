@@ -4,8 +4,9 @@
 use chainrule_kernels::simd::with_level;
 use chainrule_kernels::threads::set_threads;
 use chainrule_kernels::update::{
-    Adagrad, Adam, Momentum, RmsProp, SERIAL, SgdVelocity, adagrad, adam, adam_max, momentum,
-    rmsprop, rmsprop_centered, rmsprop_centered_velocity, rmsprop_velocity, sgd, sgd_velocity,
+    Adagrad, Adam, Lion, Momentum, RmsProp, SERIAL, SgdVelocity, adagrad, adam, adam_max, lion,
+    momentum, rmsprop, rmsprop_centered, rmsprop_centered_velocity, rmsprop_velocity, sgd,
+    sgd_velocity,
 };
 use chainrule_kernels::{Level, Real};
 
@@ -19,7 +20,7 @@ fn numbers<T: Real>(n: usize, salt: u64) -> Vec<T> {
         .collect()
 }
 
-const LAST: usize = 10;
+const LAST: usize = 11;
 
 /// Three steps of a rule from state that is not zero; w and the state one after the other.
 fn run<T: Real>(rule: usize, n: usize) -> Vec<T> {
@@ -60,6 +61,10 @@ fn run<T: Real>(rule: usize, n: usize) -> Vec<T> {
             7 => rmsprop_centered_velocity(&mut w, &g, &mut b, &mut a, &mut c, rms),
             8 => adam(&mut w, &g, &mut a, &mut b, moments),
             9 => adam_max(&mut w, &g, &mut a, &mut b, &mut c, moments),
+            10 => {
+                let p = Lion { lr: 0.01, beta1: 0.9, beta2: 0.99, shrink: 0.01 };
+                lion(&mut w, &g, &mut a, p);
+            }
             _ => adagrad(&mut w, &g, &mut b, Adagrad { lr: 0.1, eps: 1e-10, weight_decay: 0.1 }),
         }
     }

@@ -97,6 +97,15 @@ pub fn fitting(trained: &Trained, data: Option<&Path>) -> Result<Splits> {
         (plan.data, plan.num_train, plan.batch) = (data.to_path_buf(), 0, 1);
     }
     let splits = load(&plan)?;
+    require_fit(trained, &splits)?;
+    Ok(splits)
+}
+
+/// That the model of a run can be shown these pictures.
+///
+/// # Errors
+/// If they have another shape or other classes than those the run was trained on.
+pub fn require_fit(trained: &Trained, splits: &Splits) -> Result<()> {
     let (shape, classes) = (splits.train.shape(), splits.train.classes());
     let refuse = |found: String, want: String| Err(Error::value(&splits.name, found, want).into());
     let About { shape: want_shape, classes: want_classes, .. } = &trained.about;
@@ -117,7 +126,7 @@ pub fn fitting(trained: &Trained, data: Option<&Path>) -> Result<Splits> {
             format!("the run was trained on {}", some(want_classes)),
         );
     }
-    Ok(splits)
+    Ok(())
 }
 
 /// What one must know of a run's pictures to show its model others: written beside the weights as `data.json`.

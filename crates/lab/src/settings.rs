@@ -6,12 +6,13 @@
 mod check;
 mod file;
 mod resume;
+mod settle;
 mod widths;
 
 use anyhow::Result;
 use chainrule::Error;
-use chainrule::models::{ARCHITECTURES, Architecture, Loss, ModelConfig, Norm, Recipe, Task};
-use chainrule::optim::{OptimConfig, Rule, ScheduleConfig, schedule};
+use chainrule::models::{ARCHITECTURES, Architecture, Init, Loss, ModelConfig, Norm, Recipe, Task};
+use chainrule::optim::{OptimConfig, ScheduleConfig};
 use chainrule::tensor::DType;
 use clap::Args;
 pub use file::keys;
@@ -63,7 +64,8 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The architecture: small-convnet, three-layer-convnet, fully-connected, resnet-ce
+    /// The architecture: small-convnet, three-layer-convnet, fully-connected, resnet-ce, resnet-18, densenet, mobilenet, vgg,
+    /// course-fc, course-convnet
     model: String = ARCHITECTURES[0].name.into();
     /// L2 regularization: adds 0.5 reg |W|^2 to the loss
     reg: f64 = 0.0;
@@ -84,6 +86,10 @@ settings! {
     clip_norm: f64 = 0.0;
     /// Pull each number of a gradient into [-value, value]; 0 for not at all
     clip_value: f64 = 0.0;
+    /// Measure and keep a running average of the weights with this decay, such as 0.999, instead of the weights; 0 for none
+    ema: f64 = 0.0;
+    /// Factors of the learning rate by the beginning of a parameter's name, as in fc=10,conv1=0.1
+    rates: String = String::new();
     /// What a loss or gradient that is not a finite number does: stop (before the weights are touched), continue
     on_nan: String = "stop".into();
     /// When checkpoints are written: auto (epochs, some distance apart, and every minute), epoch, end, steps (500), seconds (30s)
@@ -124,10 +130,12 @@ settings! {
     epochs: usize;
     /// Pictures a step [default: the model's]
     batch: usize;
-    /// The update rule: sgd, momentum, rmsprop, adagrad, adam, adamw [default: the model's]
+    /// The update rule: sgd, momentum, rmsprop, adagrad, adam, adamw, lion, muon [default: the model's]
     optim: String;
     /// How the learning rate changes: constant, step, multistep, exponential, cosine, one-cycle [default: the model's]
     schedule: String;
+    /// What weight decay pulls at: weights (not biases, scales and shifts), all [default: the model's]
+    decay_of: String;
     /// Share of the target spread evenly over all classes (softmax) [default: the model's]
     label_smoothing: f64;
     /// How bytes become numbers: mean-image (less the mean of each pixel), channels (less the mean of each channel, over its
@@ -142,16 +150,24 @@ settings! {
     size: usize;
     /// Share of each class that validates where no folder does (pictures in folders) [default: 0.1]
     val_fraction: f64;
-    /// Widths of the hidden layers, as in 200,150 (fully-connected; one for three-layer-convnet)
+    /// Widths of the hidden layers, as in 200,150 (fully-connected; one for three-layer-convnet and course-fc)
     #[arg(value_parser = widths)]
     hidden: Widths;
     /// Normalization after each hidden layer: none, batch, layer (fully-connected)
     norm: String;
-    /// Probability that dropout keeps a unit; 1 for no dropout (fully-connected, resnet-ce)
+    /// Probability that dropout keeps a unit; 1 for no dropout (fully-connected, resnet-ce, mobilenet, vgg)
     dropout_keep: f64;
-    /// Channels of each convolution (small-convnet) or block of them (resnet-ce), as in 32,64,64; equal ones make a stage
+    /// Channels of each convolution (small-convnet, vgg, course-convnet) or block of them (resnet-ce, resnet-18, mobilenet), as in
+    /// 32,64,64; equal ones make a stage
     #[arg(value_parser = widths)]
     channels: Widths;
+    /// Layers of each dense block, as in 6,6,6 (densenet)
+    #[arg(value_parser = widths)]
+    layers: Widths;
+    /// Channels that each layer of a dense block adds (densenet)
+    growth: usize;
+    /// How initial weights are drawn: kaiming, zero-bias (kaiming, with biases 0), uniform (PyTorch's) (course-fc, course-convnet)
+    init: String;
     /// Filters of the convolution (three-layer-convnet)
     filters: usize;
     /// Height and width of the filters (three-layer-convnet)
@@ -160,19 +176,21 @@ settings! {
     weight_scale: f64;
     /// The learning rate before the schedule [default: the model's, or the rule's if you choose the rule or the schedule]
     lr: f64;
-    /// Momentum (sgd, momentum)
+    /// Momentum (sgd, momentum, muon)
     momentum: f64;
-    /// Nesterov's momentum (sgd)
+    /// Nesterov's momentum (sgd, muon)
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     nesterov: bool;
     /// What the gradient loses before it enters the velocity (sgd)
     dampening: f64;
-    /// Decay of the average of gradients (adam, adamw)
+    /// Decay of the average of gradients (adam, adamw, lion, muon)
     beta1: f64;
-    /// Decay of the average of squared gradients (adam, adamw)
+    /// Decay of the average of squared gradients (adam, adamw, muon); of the moment that is kept (lion)
     beta2: f64;
     /// Added to the root in the denominator (adam, adamw, rmsprop, adagrad)
     eps: f64;
+    /// The learning rate of biases, scales and shifts as a part of the matrices' (muon)
+    vector_rate: f64;
     /// Decay of the average of squared gradients (rmsprop)
     decay_rate: f64;
     /// Divide by the standard deviation instead of the root mean square (rmsprop)
@@ -209,6 +227,11 @@ settings! {
 fn norm_named(name: &str) -> Result<Norm> {
     check::one_of("norm", name, &Norm::ALL.map(Norm::name))?;
     Ok(Norm::ALL.into_iter().find(|n| n.name() == name).unwrap_or_default())
+}
+
+fn init_named(name: &str) -> Result<Init> {
+    check::one_of("init", name, &Init::ALL.map(Init::name))?;
+    Ok(Init::ALL.into_iter().find(|i| i.name() == name).unwrap_or_default())
 }
 
 /// An error of the library about a key, about the flag that a user knows.
@@ -281,6 +304,9 @@ impl Plan {
             norm: self.norm.as_deref().map(norm_named).transpose()?,
             dropout_keep: self.dropout_keep,
             channels: self.channels.clone().map(|w| w.0),
+            layers: self.layers.clone().map(|w| w.0),
+            growth: self.growth,
+            init: self.init.as_deref().map(init_named).transpose()?,
             filters: self.filters,
             filter_size: self.filter_size,
             weight_scale: self.weight_scale,
@@ -310,6 +336,7 @@ impl Plan {
             beta1: self.beta1,
             beta2: self.beta2,
             eps: self.eps,
+            vector_rate: self.vector_rate,
             decay_rate: self.decay_rate,
             centered: self.centered,
             amsgrad: self.amsgrad,
@@ -331,43 +358,6 @@ impl Plan {
             div_factor: self.div_factor,
             final_div_factor: self.final_div_factor,
         }
-    }
-
-    /// Fills in the model's defaults.
-    fn settle_model(&mut self) -> Result<()> {
-        let c = as_flags(self.architecture()?.effective(&self.model_config()?))?;
-        self.hidden = c.hidden.map(Widths);
-        self.norm = c.norm.map(|n| n.name().to_string());
-        (self.dropout_keep, self.weight_scale) = (c.dropout_keep, c.weight_scale);
-        self.channels = c.channels.map(Widths);
-        (self.filters, self.filter_size) = (c.filters, c.filter_size);
-        Ok(())
-    }
-
-    /// Fills in the rule's defaults, so that the written configuration says what was used.
-    fn settle_rule(&mut self) -> Result<()> {
-        let rule = Rule::named(&self.optim)?;
-        let c = as_flags(rule.effective(&self.optim_config()))?;
-        self.optim = rule.name.to_string();
-        self.lr.get_or_insert(rule.learning_rate);
-        (self.momentum, self.nesterov, self.dampening) = (c.momentum, c.nesterov, c.dampening);
-        (self.beta1, self.beta2, self.eps, self.amsgrad) = (c.beta1, c.beta2, c.eps, c.amsgrad);
-        (self.decay_rate, self.centered, self.weight_decay) =
-            (c.decay_rate, c.centered, c.weight_decay);
-        (self.lr_decay, self.initial_accumulator) = (c.lr_decay, c.initial_accumulator);
-        Ok(())
-    }
-
-    /// As [`Plan::settle_rule`], for the schedule.
-    fn settle_schedule(&mut self) -> Result<()> {
-        let kind = schedule::Kind::named(&self.schedule)?;
-        let c = as_flags(kind.effective(&self.schedule_config()))?;
-        self.schedule = kind.name.to_string();
-        (self.every, self.gamma, self.min_lr) = (c.every, c.gamma, c.min_lr);
-        self.milestones = c.milestones.map(Widths);
-        (self.warmup_epochs, self.pct_start) = (c.warmup_epochs, c.pct_start);
-        (self.div_factor, self.final_div_factor) = (c.div_factor, c.final_div_factor);
-        Ok(())
     }
 }
 

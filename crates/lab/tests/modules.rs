@@ -52,7 +52,8 @@ fn left(run: &Path) -> Vec<Vec<u8>> {
 fn a_run_that_goes_on_ends_with_the_bits_of_one_that_was_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    train(at, &["--out", "whole", "--checkpoint-every", "10"]);
+    let more = ["--ema", "0.9", "--optim", "muon", "--rates", "fc=2", "--decay-of", "all"];
+    train(at, &[&["--out", "whole", "--checkpoint-every", "10"], &more[..]].concat());
     // The checkpoint after step 30 of 36, in the middle of an epoch: what a kill after it would have left.
     fs::create_dir(at.join("cut")).unwrap();
     for name in ["config.toml", "data.json", "metrics.jsonl"] {
@@ -104,4 +105,33 @@ fn a_range_test_leaves_a_page_and_nothing_else() {
     let found: serde_json::Value = serde_json::from_str(&good(dir.path(), &args)).unwrap();
     assert!(found["steps"].as_u64().unwrap() >= 10, "{found}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn several_runs_and_several_views_have_one_opinion() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    train(at, &["--out", "a"]);
+    train(at, &["--out", "b", "--seed", "1", "--normalize", "mean-image"]);
+    let eval = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&good(at, &[&["eval", "--json"], args].concat())).unwrap()
+    };
+    let (a, b, both) = (eval(&["a"]), eval(&["b"]), eval(&["a", "b"]));
+    assert_eq!((&both["runs"][0]["top1"], &both["runs"][1]["top1"]), (&a["top1"], &b["top1"]));
+    assert!(both["confusion"] != a["confusion"] && both["confusion"] != b["confusion"]);
+    let twice = eval(&["a", "a"]);
+    assert_eq!((&twice["confusion"], &twice["top1"]), (&a["confusion"], &a["top1"]));
+    let close = |x: &serde_json::Value, y: &serde_json::Value| {
+        (x.as_f64().unwrap() - y.as_f64().unwrap()).abs() < 1e-9
+    };
+    assert!(close(&twice["loss"], &a["loss"]), "the loss of one's own probabilities");
+    let seen = eval(&["a", "--tta"]);
+    assert_eq!(
+        (&seen, &seen["tta"], &seen["pictures"]),
+        (&eval(&["a", "--tta"]), &true.into(), &1000.into())
+    );
+    assert!(seen["loss"] != a["loss"]);
+    let table = good(at, &["eval", "a", "b", "--tta"]);
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    assert!(table.contains(" alone ") && table.contains("ten ways"), "{table}");
 }

@@ -87,6 +87,11 @@ pub(super) struct View {
 }
 
 impl View {
+    /// The picture moved by so many pixels (down, right), mirrored first if `flip`.
+    pub(super) fn moved(flip: bool, [down, right]: [isize; 2]) -> View {
+        View { flip, down, right, ..View::default() }
+    }
+
     /// Whether the picture is seen as it is.
     pub(super) fn is_plain(&self) -> bool {
         View { hole: [0; 2], ..*self } == View::default()

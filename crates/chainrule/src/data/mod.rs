@@ -15,6 +15,7 @@ mod normalize;
 mod open;
 pub mod pickle;
 pub mod pictures;
+mod views;
 
 pub use augment::{Augment, Augmented};
 pub use dataset::{Dataset, Splits};
@@ -22,6 +23,7 @@ pub use embedded::{cifar10_mean_image, embedded};
 pub use normalize::{Normalization, Pictures, mean_image};
 use open::unknown;
 pub use open::{Request, is_published, open};
+pub use views::Viewed;
 
 /// The ten classes of CIFAR-10 in the order of their labels.
 pub const CIFAR10_CLASSES: [&str; 10] =

@@ -1,6 +1,9 @@
 //! The list of architectures: what each is called, what it takes, how it is best trained, how it is made.
 
-use super::{Loss, Model, Norm, fully_connected, resnet_ce, small_conv, three_layer_conv};
+use super::{
+    Init, Loss, Model, Norm, course, densenet, fully_connected, mobilenet, resnet_ce, resnet18,
+    small_conv, three_layer_conv, vgg,
+};
 use crate::error::{Error, Result};
 use crate::gradcheck::Case;
 use crate::keys::{keys, unknown};
@@ -23,6 +26,13 @@ keys! {
     /// Channels of each convolution, or of each block of them; equal ones make a stage.
     channels: Vec<usize>, "give at least one number, each from 1 to 65536",
         |v| !v.is_empty() && v.iter().all(|w| (1..=65536).contains(w));
+    /// Layers of each dense block.
+    layers: Vec<usize>, "give at least one number, each from 1 to 256",
+        |v| !v.is_empty() && v.iter().all(|n| (1..=256).contains(n));
+    /// Channels that each layer of a dense block adds.
+    growth: usize, "it must be from 1 to 1024", |v| (1..=1024).contains(v);
+    /// How initial weights are drawn.
+    init: Init, "", |_| true;
     /// Filters of the convolution.
     filters: usize, "it must be from 1 to 65536", |v| (1..=65536).contains(v);
     /// Height and width of the filters.
@@ -61,6 +71,8 @@ pub struct Recipe {
     pub lr: f64,
     /// The weight decay for this rule.
     pub weight_decay: f64,
+    /// What it pulls at: `weights` (not biases, scales and shifts), or `all`.
+    pub decay_of: &'static str,
     /// Share of the target spread evenly over all classes.
     pub label_smoothing: f64,
     /// How bytes become numbers.
@@ -92,6 +104,12 @@ pub static ARCHITECTURES: &[Architecture] = &[
     three_layer_conv::ARCHITECTURE,
     fully_connected::ARCHITECTURE,
     resnet_ce::ARCHITECTURE,
+    resnet18::ARCHITECTURE,
+    densenet::ARCHITECTURE,
+    mobilenet::ARCHITECTURE,
+    vgg::ARCHITECTURE,
+    course::FC,
+    course::CONVNET,
 ];
 
 /// The stages that channels make: runs of equal numbers, as (channels, how many).

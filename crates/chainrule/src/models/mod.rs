@@ -5,23 +5,33 @@
 
 mod architecture;
 mod checks;
+mod course;
+mod densenet;
 mod fully_connected;
 mod loss;
+mod mobilenet;
 mod module;
 mod place;
+mod resnet18;
 mod resnet_ce;
 mod small_conv;
 pub mod summary;
 mod three_layer_conv;
+mod vgg;
 
 pub use architecture::{ARCHITECTURES, Architecture, ModelConfig, Recipe, Task};
 pub use checks::checked_models;
+pub use course::{Init, ThreeLayerConvModule, TwoLayerFc};
+pub use densenet::{Bottleneck, DenseNet, Transition};
 pub use fully_connected::{FullyConnectedConfig, FullyConnectedNet, Norm};
 pub use loss::Loss;
+pub use mobilenet::{ConvNorm, InvertedResidual, MobileNet};
 pub use module::ModuleModel;
 pub use resnet_ce::{DepthwiseSeparable, ResNetCe, ResidualBlock, SqueezeExcite};
+pub use resnet18::{BasicBlock, ResNet18};
 pub use small_conv::{SmallConvConfig, SmallConvNet};
 pub use three_layer_conv::{ThreeLayerConvConfig, ThreeLayerConvNet};
+pub use vgg::vgg;
 
 use crate::check;
 use crate::ops::batch_norm::RunningStats;

@@ -39,6 +39,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         schedule: "constant",
         lr: 1e-3,
         weight_decay: 0.05,
+        decay_of: "weights",
         label_smoothing: 0.0,
         normalize: "channels",
         augment: "none",

@@ -40,6 +40,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         schedule: "one-cycle",
         lr: 5e-3,
         weight_decay: 0.01,
+        decay_of: "weights",
         label_smoothing: 0.1,
         normalize: "channels",
         augment: "flip,crop",

@@ -46,6 +46,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         schedule: "constant",
         lr: 1e-3,
         weight_decay: 0.0,
+        decay_of: "weights",
         label_smoothing: 0.0,
         normalize: "mean-image",
         augment: "none",

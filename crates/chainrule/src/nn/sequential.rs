@@ -116,6 +116,17 @@ impl Builder<'_> {
         self.conv2d_with(filters, size, Conv2dParams::same(size))
     }
 
+    /// The same without a bias, as before a batch norm, which has its own.
+    ///
+    /// # Panics
+    /// As [`Builder::conv2d`].
+    #[track_caller]
+    pub fn conv2d_no_bias(self, filters: usize, size: usize) -> Self {
+        let channels = self.features(&[3], "a convolution");
+        let layer = Conv2d::new(channels, filters, size, Conv2dParams::same(size), self.rng);
+        self.layer(layer.no_bias())
+    }
+
     /// A convolution with settings.
     ///
     /// # Panics

@@ -21,6 +21,8 @@ keys! {
     beta2: f64, "it must be at least 0 and below 1", |v| (0.0..1.0).contains(v);
     /// Added to the root in the denominator.
     eps: f64, "it must be a number from 0 up", from_zero;
+    /// The learning rate of what is no matrix, as a part of the matrices' (Muon).
+    vector_rate: f64, "it must be a number from 0 up", from_zero;
     /// Decay of RMSprop's averages; PyTorch's `alpha`.
     decay_rate or "alpha": f64, "it must be at least 0 and below 1", |v| (0.0..1.0).contains(v);
     /// Whether RMSprop divides by the root of the variance instead of the mean square.

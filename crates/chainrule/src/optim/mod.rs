@@ -17,7 +17,9 @@ pub mod adagrad;
 pub mod adam;
 pub mod adamw;
 mod config;
+pub mod lion;
 pub mod momentum;
+pub mod muon;
 pub mod rmsprop;
 pub mod schedule;
 pub mod sgd;
@@ -75,8 +77,16 @@ pub struct Rule {
 }
 
 /// All rules.
-pub static RULES: &[Rule] =
-    &[sgd::RULE, momentum::RULE, rmsprop::RULE, adagrad::RULE, adam::RULE, adamw::RULE];
+pub static RULES: &[Rule] = &[
+    sgd::RULE,
+    momentum::RULE,
+    rmsprop::RULE,
+    adagrad::RULE,
+    adam::RULE,
+    adamw::RULE,
+    lion::RULE,
+    muon::RULE,
+];
 
 impl Rule {
     /// The rule with this name or alias.
@@ -121,11 +131,11 @@ pub fn make(name: &str, config: &OptimConfig) -> Result<Box<dyn UpdateRule>> {
     Rule::named(name)?.make(config)
 }
 
-/// How many numbers a new rule remembers of each parameter: a step on one number tells.
+/// How many numbers a new rule remembers of each weight: a step on a matrix of one tells.
 pub fn states(mut rule: Box<dyn UpdateRule>) -> usize {
-    let mut w = Tensor::ones([1], DType::F64);
+    let mut w = Tensor::ones([1, 1], DType::F64);
     rule.begin_step();
-    rule.update(0, &mut w, &Tensor::ones([1], DType::F64), 0.1, true);
+    rule.update(0, &mut w, &Tensor::ones([1, 1], DType::F64), 0.1, true);
     rule.state().slots.first().map_or(0, Vec::len)
 }
 

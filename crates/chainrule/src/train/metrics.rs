@@ -54,6 +54,33 @@ pub fn softmax(scores: &[f64]) -> Vec<f64> {
     powers.into_iter().map(|p| p / sum).collect()
 }
 
+/// The loss of one example whose classes have these probabilities: the logarithm of its own class's, negated.
+///
+/// # Panics
+/// If there is no such class.
+#[track_caller]
+pub fn surprise(shares: &[f64], label: usize) -> f64 {
+    -libm::log(shares[label])
+}
+
+/// The mean of several opinions on the same examples, each a row of probabilities an example.
+///
+/// # Panics
+/// If there is no opinion, or they are not on equally many examples.
+#[track_caller]
+pub fn mean_shares(opinions: &[Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+    let mut mean = opinions[0].clone();
+    for opinion in &opinions[1..] {
+        assert_eq!(opinion.len(), mean.len(), "opinions on equally many examples");
+        for (row, other) in mean.iter_mut().zip(opinion) {
+            row.iter_mut().zip(other).for_each(|(sum, share)| *sum += share);
+        }
+    }
+    let n = opinions.len() as f64;
+    mean.iter_mut().flatten().for_each(|share| *share /= n);
+    mean
+}
+
 /// The classes in the order of their scores, the largest first; equal scores keep the order of the classes.
 pub fn ranking(scores: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -110,6 +137,16 @@ impl Evaluation {
                 .extend(rows.iter().zip(part).map(|(row, i)| judge(row, examples.label(*i), loss)));
         }
         Evaluation { classes: model.classes(), verdicts }
+    }
+
+    /// Judges rows of scores, or of probabilities, of as many examples.
+    ///
+    /// # Panics
+    /// If a row does not have a number for the class of its example.
+    #[track_caller]
+    pub fn of_rows(rows: &[Vec<f64>], examples: &dyn Examples, loss: ExampleLoss) -> Evaluation {
+        let judged = rows.iter().enumerate().map(|(i, row)| judge(row, examples.label(i), loss));
+        Evaluation { classes: rows.first().map_or(0, Vec::len), verdicts: judged.collect() }
     }
 
     /// The mean loss; 0 for no examples.

@@ -1,10 +1,12 @@
 //! Training: the solver, what it reports, and what it leaves behind.
 
 mod accuracy;
+mod average;
 pub mod checkpoint;
 mod clip;
 mod examples;
 mod finite;
+mod groups;
 mod log;
 pub mod metrics;
 mod observer;
@@ -18,6 +20,7 @@ mod weights;
 pub use accuracy::{Confusion, accuracy, argmax_rows, predictions};
 pub use clip::global_norm;
 pub use examples::{Arrays, Examples};
+pub use groups::Group;
 pub use log::{LoggedCheck, LoggedStep, Metrics};
 pub use metrics::{ClassScore, ClassScores, Evaluation};
 pub use observer::{CheckEvent, CourseLog, Flow, Moment, Observer, Quiet, StepEvent};

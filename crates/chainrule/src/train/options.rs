@@ -1,5 +1,6 @@
 //! What a training does, as options.
 
+use super::Group;
 use crate::optim::Schedule;
 
 /// Which examples a step sees.
@@ -48,6 +49,11 @@ pub struct SolverOptions {
     pub clip_norm: Option<f64>,
     /// Pull every number of a gradient into [-value, value]; before [`SolverOptions::clip_norm`].
     pub clip_value: Option<f64>,
+    /// Keep a running average of the weights with this decay, between 0 and 1: the checks measure it, and it is what the best
+    /// state holds.
+    pub average: Option<f64>,
+    /// Parameters that are trained differently.
+    pub groups: Vec<Group>,
 }
 
 impl Default for SolverOptions {
@@ -65,6 +71,8 @@ impl Default for SolverOptions {
             patience: None,
             clip_norm: None,
             clip_value: None,
+            average: None,
+            groups: Vec::new(),
         }
     }
 }
@@ -96,8 +104,10 @@ impl SolverOptions {
             patience,
             clip_norm,
             clip_value,
+            average,
+            groups,
         } = self;
-        let options: [(&str, &dyn std::fmt::Debug); 12] = [
+        let options: [(&str, &dyn std::fmt::Debug); 14] = [
             ("batch_size", batch_size),
             ("epochs", epochs),
             ("learning_rate", learning_rate),
@@ -110,6 +120,8 @@ impl SolverOptions {
             ("patience", patience),
             ("clip_norm", clip_norm),
             ("clip_value", clip_value),
+            ("average", average),
+            ("groups", groups),
         ];
         options.map(|(name, value)| (name.to_string(), format!("{value:?}"))).into()
     }

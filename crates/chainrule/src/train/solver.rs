@@ -5,7 +5,7 @@ use super::accuracy::accuracy;
 use super::observer::{CheckEvent, Flow, Moment, Observer, StepEvent};
 use super::options::{OnNonFinite, Sampling, SolverOptions};
 use super::state::Best;
-use super::{clip, finite};
+use super::{Group, average, clip, finite};
 use crate::error::Result;
 use crate::models::Model;
 use crate::optim::{Progress, UpdateRule};
@@ -48,13 +48,17 @@ pub struct Solver<'a> {
     pub(super) indices: Vec<usize>,
     pub(super) labels: Vec<usize>,
     pub(super) grads: Vec<Tensor>,
+    /// The averages of the weights; none before the first step, or if they are not wanted.
+    pub(super) averages: Vec<Tensor>,
+    /// For each parameter the factor of its learning rate, and whether it decays.
+    pub(super) treatment: Vec<(f64, bool)>,
 }
 
 impl<'a> Solver<'a> {
     /// A solver for a model, an update rule, training and validation examples.
     ///
     /// # Panics
-    /// If the batch size is 0, or the examples do not have the model's input shape.
+    /// If the batch size is 0, the examples do not have the model's input shape, or a group of the options has no parameters.
     #[track_caller]
     pub fn new(
         model: &'a mut dyn Model,
@@ -76,6 +80,10 @@ impl<'a> Solver<'a> {
                 model.input_shape()
             );
         }
+        let treatment = match Group::settle(&options.groups, model.params()) {
+            Ok(treatment) => treatment,
+            Err(error) => panic!("solver: {error}"),
+        };
         let mut solver = Solver {
             model,
             rule,
@@ -89,6 +97,8 @@ impl<'a> Solver<'a> {
             indices: Vec::new(),
             labels: Vec::new(),
             grads: Vec::new(),
+            averages: Vec::new(),
+            treatment,
         };
         solver.history.loss.reserve(solver.steps());
         solver.history.learning_rate = solver.rate(0);
@@ -217,9 +227,12 @@ impl<'a> Solver<'a> {
         clip::clip(&mut self.grads, self.options.clip_value, self.options.clip_norm);
         self.history.loss.push(loss);
         self.rule.begin_step();
-        for (slot, (param, grad)) in self.model.params_mut().iter_mut().zip(&self.grads).enumerate()
-        {
-            self.rule.update(slot, &mut param.value, grad, learning_rate, param.decay);
+        let params = self.model.params_mut().iter_mut().zip(&self.grads);
+        for (slot, ((param, grad), (rate, decay))) in params.zip(&self.treatment).enumerate() {
+            self.rule.update(slot, &mut param.value, grad, learning_rate * rate, *decay);
+        }
+        if let Some(decay) = self.options.average {
+            average::follow(&mut self.averages, self.model.params(), decay, t + 1);
         }
         Ok(loss)
     }
@@ -247,8 +260,9 @@ impl<'a> Solver<'a> {
             .extend_from_slice(&self.order[(within * batch).min(n)..((within + 1) * batch).min(n)]);
     }
 
-    /// Measures both accuracies and remembers the model if it is the best so far.
+    /// Measures both accuracies, by the averages of the weights if there are any, and remembers the model if it is the best so far.
     fn check(&mut self, step: usize, rng: &mut Rng) -> CheckEvent {
+        average::exchange(&mut self.averages, self.model);
         let train_accuracy =
             self.sampled_accuracy(self.train, Some(self.options.train_samples), rng);
         let val_accuracy = self.sampled_accuracy(self.val, self.options.val_samples, rng);
@@ -262,6 +276,7 @@ impl<'a> Solver<'a> {
                 if self.options.best_includes_buffers { self.model.buffers() } else { Vec::new() };
             self.best = Some(Best { params, buffers });
         }
+        average::exchange(&mut self.averages, self.model);
         let epoch = self.history.epoch;
         CheckEvent { step, epoch, epochs: self.options.epochs, train_accuracy, val_accuracy, best }
     }

@@ -18,6 +18,8 @@ pub struct SolverState {
     pub params: Vec<(String, Tensor)>,
     /// The running averages and the like, by name.
     pub buffers: Vec<(String, Tensor)>,
+    /// The averages of the parameters, in their order; none before the first step, or if they are not wanted.
+    pub averages: Vec<Tensor>,
     /// The update rule, and its hyperparameters.
     pub rule: (String, String),
     /// What the rule remembers.
@@ -65,6 +67,9 @@ impl Solver<'_> {
             best,
             waited,
             order,
+            averages,
+            // Follows from the model and the options.
+            treatment: _,
             // Made anew by every step.
             indices: _,
             labels: _,
@@ -84,6 +89,7 @@ impl Solver<'_> {
             model: model.name().to_string(),
             params: model.params().iter().map(|p| (p.name.clone(), p.value.clone())).collect(),
             buffers: model.buffers(),
+            averages: averages.clone(),
             rule: (rule.name().to_string(), rule.hyperparameters()),
             optim: rule.state(),
             options: options.described(),
@@ -116,6 +122,7 @@ impl Solver<'_> {
             assert!(self.model.set_buffer(name, value), "{name}: a buffer the model just named");
         }
         self.best = state.best;
+        self.averages = state.averages;
         self.waited = state.waited;
         self.order = state.order;
         let done = state.losses.len();
@@ -144,6 +151,16 @@ impl Solver<'_> {
         alike("parameter", named(&state.params), params.clone())?;
         let buffers = self.model.buffers();
         alike("buffer", named(&state.buffers), named(&buffers))?;
+        let averaged = self.options.average.is_some() && !state.losses.is_empty();
+        let names = params.clone().map(|(name, _)| name);
+        same(
+            "number of averages",
+            &state.averages.len(),
+            &if averaged { params.len() } else { 0 },
+        )?;
+        if averaged {
+            alike("average", names.zip(&state.averages), params.clone())?;
+        }
         if let Some(best) = &state.best {
             same("number of best parameters", &best.params.len(), &params.len())?;
             let best_params = params.clone().map(|(name, _)| name).zip(&best.params);

@@ -5,18 +5,23 @@ use crate::stored::Stored;
 use crate::{gather, pictures, show};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use chainrule::data::{Dataset, Splits};
-use chainrule::train::{ClassScore, Evaluation};
+use chainrule::data::{Dataset, Splits, Viewed};
+use chainrule::train::metrics::{mean_shares, score_rows, softmax, surprise};
+use chainrule::train::{ClassScore, Evaluation, Examples};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Measure the model of a run: loss, accuracy, precision, recall and F1 of each class, confusion matrix.
+/// Measure the model of a run, or of several together: loss, accuracy, precision, recall and F1 of each class, confusion matrix.
 #[derive(Args)]
 pub struct EvalArgs {
-    /// The directory of a run, such as runs/small-convnet-0001
-    run: PathBuf,
+    /// The directory of a run, such as runs/small-convnet-0001; of several, the mean of their probabilities is measured
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Show each picture in ten ways, moved and mirrored, and take the mean of the probabilities
+    #[arg(long)]
+    tta: bool,
     /// Which pictures
     #[arg(long, default_value = "test")]
     split: Split,
@@ -54,9 +59,11 @@ const MOST_COLUMNS: usize = 12;
 
 /// Evaluates and prints.
 pub fn run(args: &EvalArgs) -> Result<ExitCode> {
-    let stored = Stored::open(&args.run)?;
-    let trained = rebuild(&args.run)?;
-    let splits = pictures::fitting(&trained, args.data.as_deref())?;
+    let names = args.runs.iter().map(|run| Ok(Stored::open(run)?.name()));
+    let names = names.collect::<Result<Vec<String>>>()?;
+    let all = args.runs.iter().map(|run| rebuild(run)).collect::<Result<Vec<Trained>>>()?;
+    let splits = pictures::fitting(&all[0], args.data.as_deref())?;
+    all[1..].iter().try_for_each(|trained| pictures::require_fit(trained, &splits))?;
     let (split, data) = args.split.of(&splits);
     if data.is_empty() {
         let data = &splits.name;
@@ -68,31 +75,83 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         )
         .into());
     }
-    let loss = gather::example_loss(&trained);
-    let all = Evaluation::of(&*trained.model, &trained.about.seen(data), loss);
+    let Measured { each, together } = measure(args, &all, data);
+    let classes = &all[0].about.classes;
     if args.json {
-        show::line(as_json(&stored, split, &trained, &all));
-    } else {
-        let n = chainrule::models::summary::thousands(data.len());
-        show::line(format!("{} on {n} {split} pictures ({})", stored.name(), splits.name));
-        table(&trained.about.classes, &all);
+        show::line(as_json(args, split, classes, &each, &together));
+        return Ok(ExitCode::SUCCESS);
     }
+    let n = chainrule::models::summary::thousands(data.len());
+    let whose = names.join(" + ");
+    show::line(format!("{whose} on {n} {split} pictures ({})", splits.name));
+    if args.tta {
+        show::line("each picture is seen in ten ways, moved and mirrored");
+    }
+    if all.len() > 1 {
+        for (name, top1) in names.iter().zip(&each) {
+            show::line(format!("  {} alone {:>5.1}%", show::fitted(name, 40), top1 * 100.0));
+        }
+    }
+    table(classes, &together);
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(stored: &Stored, split: &str, trained: &Trained, all: &Evaluation) -> String {
+/// What was found.
+struct Measured {
+    /// The accuracy of each run alone.
+    each: Vec<f64>,
+    /// What all of them say together.
+    together: Evaluation,
+}
+
+fn measure(args: &EvalArgs, all: &[Trained], data: &Dataset) -> Measured {
+    if let ([trained], false) = (all, args.tta) {
+        let loss = gather::example_loss(trained);
+        let together = Evaluation::of(&*trained.model, &trained.about.seen(data), loss);
+        return Measured { each: vec![together.top(1)], together };
+    }
+    let labels = all[0].about.seen(data);
+    let judged = |shares: &[Vec<f64>]| Evaluation::of_rows(shares, &labels, surprise);
+    let opinions: Vec<_> = all.iter().map(|trained| shares(trained, data, args.tta)).collect();
+    let each = opinions.iter().map(|shares| judged(shares).top(1)).collect();
+    Measured { each, together: judged(&mean_shares(&opinions)) }
+}
+
+/// The probabilities that a model gives the classes of each picture, the mean of ten views of it if `tta`.
+fn shares(trained: &Trained, data: &Dataset, tta: bool) -> Vec<Vec<f64>> {
+    let pictures = trained.about.seen(data);
+    let indices: Vec<usize> = (0..data.len()).collect();
+    let of = |seen: &dyn Examples| {
+        let rows = score_rows(&*trained.model, seen, &indices);
+        rows.iter().map(|row| softmax(row)).collect::<Vec<_>>()
+    };
+    if !tta {
+        return of(&pictures);
+    }
+    mean_shares(&Viewed::ten(&pictures).each_ref().map(|seen| of(seen)))
+}
+
+fn as_json(
+    args: &EvalArgs,
+    split: &str,
+    names: &[String],
+    each: &[f64],
+    all: &Evaluation,
+) -> String {
     let confusion = all.confusion();
     let scores = confusion.scores();
     let score = |c: &ClassScore| json!({"precision": c.precision, "recall": c.recall, "f1": c.f1, "pictures": c.support});
-    let classes = trained.about.classes.iter().zip(&scores.classes).map(|(name, c)| {
+    let classes = names.iter().zip(&scores.classes).map(|(name, c)| {
         let mut class = json!({ "class": name });
         if let (Some(class), Some(score)) = (class.as_object_mut(), score(c).as_object_mut()) {
             class.append(score);
         }
         class
     });
+    let runs = args.runs.iter().zip(each).map(|(run, top1)| json!({"run": run, "top1": top1}));
     json!({
-        "run": stored.directory, "split": split, "pictures": all.verdicts.len(), "loss": all.loss(),
+        "run": args.runs[0], "runs": runs.collect::<Vec<_>>(), "tta": args.tta,
+        "split": split, "pictures": all.verdicts.len(), "loss": all.loss(),
         "top1": all.top(1), "top5": all.top(5), "classes": classes.collect::<Vec<_>>(),
         "macro_average": score(&scores.macro_average), "weighted_average": score(&scores.weighted_average),
         "confusion": confusion.counts,

@@ -4,7 +4,7 @@ use crate::board::Board;
 use crate::model::Trained;
 use crate::pictures::{self, About};
 use crate::run::Run;
-use crate::settings::{Plan, Settings};
+use crate::settings::{Plan, Settings, as_flags};
 use crate::signals::{self, Phase};
 use crate::watch::Watch;
 use crate::{model, results, show};
@@ -15,7 +15,7 @@ use chainrule::models::Model;
 use chainrule::optim::{self, Schedule, UpdateRule};
 use chainrule::rng::Rng;
 use chainrule::train::checkpoint::{self, Found, LAST};
-use chainrule::train::{History, OnNonFinite, Sampling, Solver, SolverOptions};
+use chainrule::train::{Group, History, OnNonFinite, Sampling, Solver, SolverOptions};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -140,6 +140,7 @@ impl Ready {
         let options = solver_options(plan)?;
         let about = About::new(plan, &splits)?;
         let model = model::build(plan, &about.shape, about.classes.len())?;
+        as_flags(Group::settle(&options.groups, model.params()))?;
         Ok(Ready { splits, about, model, rule, options })
     }
 }
@@ -240,6 +241,12 @@ fn steps(
     Ok(Ended::Stopped(ExitCode::from(signals::exit_code(signal))))
 }
 
+/// The parameters that the plan trains differently from the others.
+fn groups(plan: &Plan) -> Result<Vec<Group>> {
+    let all = (plan.decay_of == "all").then(Group::decay_all);
+    Ok(all.into_iter().chain(Group::rates(&plan.rates)?).collect())
+}
+
 fn solver_options(plan: &Plan) -> Result<SolverOptions> {
     let if_set = |value: f64| (value > 0.0).then_some(value);
     Ok(SolverOptions {
@@ -262,6 +269,8 @@ fn solver_options(plan: &Plan) -> Result<SolverOptions> {
         patience: (plan.patience > 0).then_some(plan.patience),
         clip_norm: if_set(plan.clip_norm),
         clip_value: if_set(plan.clip_value),
+        average: if_set(plan.ema),
+        groups: groups(plan)?,
         ..SolverOptions::default()
     })
 }

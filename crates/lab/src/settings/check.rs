@@ -3,6 +3,7 @@
 use super::{Plan, Usage, as_flags, closest};
 use anyhow::{Result, anyhow};
 use chainrule::data::{Augment, Normalization};
+use chainrule::train::Group;
 use chainrule::train::checkpoint::Cadence;
 
 impl Plan {
@@ -15,6 +16,14 @@ impl Plan {
         as_flags(self.checkpoint_every.parse::<Cadence>().map(drop))?;
         one_of("normalize", &self.normalize, &Normalization::NAMES)?;
         as_flags(Augment::named(&self.augment))?;
+        one_of("decay-of", &self.decay_of, &["weights", "all"])?;
+        as_flags(Group::rates(&self.rates))?;
+        require(
+            (0.0..1.0).contains(&self.ema),
+            "ema",
+            &self.ema.to_string(),
+            "it must be at least 0 and below 1",
+        )?;
         let positive = [
             ("epochs", self.epochs),
             ("batch", self.batch),

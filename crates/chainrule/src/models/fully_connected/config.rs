@@ -27,6 +27,7 @@ pub(in crate::models) const ARCHITECTURE: Architecture = Architecture {
         schedule: "one-cycle",
         lr: 1e-3,
         weight_decay: 0.01,
+        decay_of: "weights",
         label_smoothing: 0.0,
         normalize: "mean-image",
         augment: "none",

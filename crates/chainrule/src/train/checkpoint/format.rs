@@ -64,6 +64,7 @@ struct Entry {
 enum Part {
     Param,
     Buffer,
+    Average,
     /// Of the update rule's memory of the parameter with this number.
     Rule(usize),
     BestParam,
@@ -104,6 +105,7 @@ fn arrays(state: &SolverState) -> Vec<(Entry, Tensor)> {
     let mut add = |of: Part, name: &str, t: &Tensor| all.push((Entry::of(of, name, t), t.clone()));
     state.params.iter().for_each(|(name, t)| add(Part::Param, name, t));
     state.buffers.iter().for_each(|(name, t)| add(Part::Buffer, name, t));
+    state.averages.iter().for_each(|t| add(Part::Average, "", t));
     for (i, slot) in state.optim.slots.iter().enumerate() {
         slot.iter().for_each(|(name, t)| add(Part::Rule(i), name, t));
     }
@@ -128,6 +130,7 @@ pub fn write(checkpoint: &Checkpoint, out: &mut dyn Write) -> io::Result<()> {
         model,
         params: _,
         buffers: _,
+        averages: _,
         rule,
         optim,
         options,
@@ -293,6 +296,7 @@ fn assemble(head: Head, file: &mut impl Read) -> io::Result<Result<Checkpoint, S
         model,
         params: Vec::new(),
         buffers: Vec::new(),
+        averages: Vec::new(),
         rule,
         optim: crate::optim::State { step: rule_step, slots: Vec::new() },
         options,
@@ -311,6 +315,7 @@ fn assemble(head: Head, file: &mut impl Read) -> io::Result<Result<Checkpoint, S
         match entry.of {
             Part::Param => state.params.push((entry.name, t)),
             Part::Buffer => state.buffers.push((entry.name, t)),
+            Part::Average => state.averages.push(t),
             Part::Rule(slot) if slot < most_slots => {
                 let slots = &mut state.optim.slots;
                 slots.resize_with(slots.len().max(slot + 1), Vec::new);
