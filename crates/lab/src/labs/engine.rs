@@ -59,7 +59,8 @@ pub struct CoursePictures {
 }
 
 impl CoursePictures {
-    fn of(splits: Splits, mean: Vec<f64>) -> CoursePictures {
+    /// Pictures less this mean picture.
+    pub fn of(splits: Splits, mean: Vec<f64>) -> CoursePictures {
         let seen =
             |data: &_| Pictures::new(Clone::clone(data), Normalization::MeanImage(mean.clone()));
         let (train, val, test) = (seen(&splits.train), seen(&splits.val), seen(&splits.test));
@@ -194,6 +195,28 @@ pub fn run(lab: &'static Lab, settings: &Settings) -> Result<(Vec<Done>, usize)>
         done.push((Done { cell, found: stored.found, seconds }, stored.rng));
     }
     Ok((done.into_iter().map(|(done, _)| done).collect(), taken))
+}
+
+/// Runs some cells of a lab on the excerpt and stores nothing. The first of them must be the lab's first, or start its random
+/// numbers over.
+#[cfg(test)]
+pub fn try_cells(lab: &'static Lab, names: &[&str]) -> Result<Vec<Found>> {
+    let mut progress = Progress::new(names.len());
+    let mut context = Context {
+        rng: Rng::numpy(lab.seed),
+        quick: true,
+        data: None,
+        pictures: None,
+        earlier: BTreeMap::new(),
+        progress: &mut progress,
+    };
+    let mut all = Vec::new();
+    for cell in lab.cells.iter().filter(|cell| names.contains(&cell.name)) {
+        let found = (cell.run)(&mut context)?;
+        context.earlier.insert(cell.name, found.clone());
+        all.push(found);
+    }
+    Ok(all)
 }
 
 /// The cells at the beginning of a lab that are stored and still right, with the random numbers after each.

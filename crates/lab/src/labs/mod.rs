@@ -60,7 +60,10 @@ pub static LABS: &[&Lab] =
     &[&fully_connected_nets::LAB, &batch_normalization::LAB, &dropout::LAB, &image_processing::LAB];
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod parts {
     use super::*;
     use std::collections::BTreeSet;
 

@@ -109,9 +109,7 @@ fn pieces(found: &Found, cell: &str) -> Result<String> {
 fn one(piece: &Piece, id: &str) -> Result<String> {
     Ok(match piece {
         Piece::Text(text) => paragraph(text),
-        Piece::Printed(lines) => {
-            format!("<pre class=\"printed\">{}</pre>\n", escape(&lines.join("\n")))
-        }
+        Piece::Printed(lines) => printed(lines),
         Piece::Plot(plot) => {
             format!("<div><h3>{}</h3>\n{}</div>\n", escape(&plot.title), plot.to_html(id))
         }
@@ -126,6 +124,15 @@ fn one(piece: &Piece, id: &str) -> Result<String> {
             format!("<div class=\"question\">\n{question}{answer}</div>\n")
         }
     })
+}
+
+/// Lines as a program prints them, folded up when they are many.
+fn printed(lines: &[String]) -> String {
+    let text = format!("<pre class=\"printed\">{}</pre>", escape(&lines.join("\n")));
+    match lines.len() {
+        ..=20 => text + "\n",
+        n => format!("<details><summary>What it printed, {n} lines</summary>{text}</details>\n"),
+    }
 }
 
 fn check(Check { what, value, wanted, passed }: &Check) -> String {
