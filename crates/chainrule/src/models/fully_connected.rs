@@ -265,6 +265,7 @@ impl Model for FullyConnectedNet {
                     multiply_adds,
                     kept,
                     working: 0,
+                    convolution: None,
                 });
             };
             add(

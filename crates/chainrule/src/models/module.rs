@@ -166,12 +166,21 @@ fn layers(rows: &[crate::nn::Traced]) -> Vec<Layer> {
         !made_of_others && !["Sequential", "Identity"].contains(&&rows[i].what[..])
     };
     let rows = rows.iter().enumerate().filter(|(i, _)| leaf(*i)).map(|(_, row)| row);
+    let mut input = 0;
     rows.map(|row| {
         let path = row.path.as_ref().map_or_else(String::new, |path| format!("{path}: "));
         let output = row.output[1..].to_vec();
-        let kept = output.iter().product();
+        let kept: usize = output.iter().product();
+        // The gradients behind and before it.
+        let working = kept + std::mem::replace(&mut input, kept);
+        let convolution = row.convolution;
         let name = format!("{path}{}", row.what);
-        Layer { kept, ..Layer::new(name, &output, row.params, row.multiply_adds) }
+        Layer {
+            kept,
+            working,
+            convolution,
+            ..Layer::new(name, &output, row.params, row.multiply_adds)
+        }
     })
     .collect()
 }

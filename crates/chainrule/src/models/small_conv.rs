@@ -281,7 +281,7 @@ impl Model for SmallConvNet {
         let mut layers = Vec::new();
         for (i, &filters) in self.config.channels.iter().enumerate() {
             let output = vec![filters, h, w];
-            let numbers = filters * h * w;
+            let (numbers, pools) = (filters * h * w, self.config.pools(i));
             layers.push(Layer {
                 name: format!("conv 3x3 {c} -> {filters}"),
                 output: output.clone(),
@@ -289,11 +289,13 @@ impl Model for SmallConvNet {
                 multiply_adds: 9 * c * numbers,
                 // The norm needs what it has normalized.
                 kept: numbers,
-                // The gradients behind and before the norm.
-                working: 2 * numbers,
+                // The gradients behind the layer, of the norm's output and input, and of the layer's input.
+                working: if pools { numbers / 4 + numbers } else { numbers }
+                    + numbers
+                    + if i > 0 { c * h * w } else { 0 },
+                convolution: Some(Conv2dParams::same(3).shape([1, c, h, w], [filters, 3, 3])),
             });
             let norm = Layer::new("batch norm", &output, 2 * filters, 2 * numbers);
-            let pools = self.config.pools(i);
             let kept = if pools { 0 } else { numbers };
             layers.extend([norm, Layer { kept, ..Layer::new("relu", &output, 0, 0) }]);
             if pools {

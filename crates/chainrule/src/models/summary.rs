@@ -1,7 +1,9 @@
 //! What a model consists of: layers, output shapes, parameters, multiply-adds, memory.
 
 use super::{Model, count_params};
+use crate::tensor::float;
 use chainrule_kernels::buffer::block_bytes;
+use chainrule_kernels::conv::{self, ConvShape};
 
 /// One layer of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,8 @@ pub struct Layer {
     pub kept: usize,
     /// Numbers that a step holds beside them while it is at this layer, for one input.
     pub working: usize,
+    /// The convolution that it is, if it is one, of one input: its passes take memory for themselves.
+    pub convolution: Option<ConvShape>,
 }
 
 impl Layer {
@@ -29,7 +33,7 @@ impl Layer {
         multiply_adds: usize,
     ) -> Layer {
         let (name, output) = (name.into(), output.to_vec());
-        Layer { name, output, params, multiply_adds, kept: 0, working: 0 }
+        Layer { name, output, params, multiply_adds, kept: 0, working: 0, convolution: None }
     }
 }
 
@@ -61,13 +65,21 @@ pub fn memory(model: &dyn Model, batch: usize, states: usize) -> Memory {
     let params = model.params().iter().map(|p| block(p.value.len())).sum();
     let layers = model.layers();
     let input: usize = model.input_shape().iter().product();
-    let kept: usize = layers.iter().map(|l| block(l.kept * batch)).sum();
-    let working = layers.iter().map(|l| block(l.working * batch)).max().unwrap_or(0);
+    let own = |shape: ConvShape| {
+        let shape = ConvShape { n: batch, ..shape };
+        float!(model.dtype(), T => conv::working_memory::<T>(&shape))
+    };
+    // Backward goes from the top down and lets go of what each layer has kept.
+    let (mut kept, mut most) = (0, 0);
+    for layer in &layers {
+        kept += block(layer.kept * batch);
+        most = most.max(kept + block(layer.working * batch) + layer.convolution.map_or(0, own));
+    }
     Memory {
         params,
         grads: params,
         optimizer: params * states,
-        activations: block(input * batch) + kept + working,
+        activations: block(input * batch) + most,
     }
 }
 

@@ -259,9 +259,13 @@ impl Model for ThreeLayerConvNet {
         let (loss, dscores) = self.config.loss.of(&scores, labels);
         // The gradients of the last step make room for those of this one.
         grads.clear();
-        let affine::Grads { dx, dw: dw3, db: db3 } = affine::backward(&dscores, &caches.top);
-        let affine::Grads { dx, dw: dw2, db: db2 } = affine_relu::backward(&dx, &caches.hidden);
-        let [_, dw1, db1] = conv_relu_pool::backward_for([false, true, true], &dx, &caches.conv);
+        // What a layer has kept is let go of when its gradients are there, for the convolution needs most room of all.
+        let Caches { conv, pooled, hidden, h, top } = caches;
+        let affine::Grads { dx, dw: dw3, db: db3 } = affine::backward(&dscores, &top);
+        drop((h, top));
+        let affine::Grads { dx, dw: dw2, db: db2 } = affine_relu::backward(&dx, &hidden);
+        drop((pooled, hidden));
+        let [_, dw1, db1] = conv_relu_pool::backward_for([false, true, true], &dx, &conv);
         grads.extend([dw1, db1, Some(dw2), Some(db2), Some(dw3), Some(db3)].into_iter().flatten());
         add_l2(loss, self.config.reg, &self.params, grads)
     }
@@ -282,6 +286,7 @@ impl Model for ThreeLayerConvNet {
             ..
         } = self.config;
         let (patch, pooled) = (c * k * k, filters * h * w / 4);
+        let same = Conv2dParams::same(k);
         let affine = |inputs: usize, width: usize| Layer {
             kept: width,
             ..Layer::new(
@@ -293,8 +298,11 @@ impl Model for ThreeLayerConvNet {
         };
         vec![
             Layer {
-                // The picture before pooling, and later its gradient.
-                working: filters * h * w,
+                // The output, for the ReLU, and a byte for each place that was chosen.
+                kept: pooled + pooled / self.config.dtype.size(),
+                // The picture before pooling, or its gradient; that of the output in both orders and behind the ReLU.
+                working: filters * h * w + 3 * pooled,
+                convolution: Some(same.shape([1, c, h, w], [filters, k, k])),
                 ..Layer::new(
                     format!("conv {k}x{k} {c} -> {filters}"),
                     &[filters, h, w],
@@ -304,8 +312,8 @@ impl Model for ThreeLayerConvNet {
             },
             Layer::new("relu", &[filters, h, w], 0, 0),
             Layer {
-                // In the convolution's order and in the affine layer's, and a byte for each place that was chosen.
-                kept: 2 * pooled + pooled / self.config.dtype.size(),
+                // In the affine layer's order.
+                kept: pooled,
                 ..Layer::new("max pool 2x2", &[filters, h / 2, w / 2], 0, 0)
             },
             affine(pooled, hidden),

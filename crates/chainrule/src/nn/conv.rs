@@ -4,6 +4,7 @@ use super::{Module, Param, Params, init, misfit};
 use crate::ops::conv2d::Conv2dParams;
 use crate::rng::Rng;
 use crate::tape::{OnTape, Var};
+use chainrule_kernels::conv::ConvShape;
 
 /// A convolution of pictures: (N, in, H, W) to (N, out, H', W'). `torch.nn.Conv2d`.
 #[derive(Clone, Debug, Params)]
@@ -104,5 +105,12 @@ impl Module for Conv2d {
     fn multiply_adds(&self, _x: &[usize], y: &[usize]) -> usize {
         let filter: usize = self.weight.value().shape()[1..].iter().product();
         y.iter().product::<usize>() * filter
+    }
+
+    fn convolution(&self, x: &[usize]) -> Option<ConvShape> {
+        let (&[c, h, w], &[filters, _, kh, kw]) = (x, &self.weight.value().shape()[..]) else {
+            return None;
+        };
+        Some(self.params.shape([1, c, h, w], [filters, kh, kw]))
     }
 }

@@ -57,6 +57,7 @@ pub use trace::{Traced, trace};
 use crate::check;
 use crate::tape::Var;
 use crate::tensor::Shape;
+use chainrule_kernels::conv::ConvShape;
 
 /// A layer or a network: a function of a variable that owns parameters.
 pub trait Module: Params {
@@ -93,6 +94,11 @@ pub trait Module: Params {
     fn multiply_adds(&self, _x: &[usize], _y: &[usize]) -> usize {
         0
     }
+
+    /// The convolution that it is, if it is one, of one example of this shape: its passes take memory for themselves.
+    fn convolution(&self, _x: &[usize]) -> Option<ConvShape> {
+        None
+    }
 }
 
 impl<M: Module + ?Sized> Module for Box<M> {
@@ -117,6 +123,10 @@ impl<M: Module + ?Sized> Module for Box<M> {
     fn multiply_adds(&self, x: &[usize], y: &[usize]) -> usize {
         (**self).multiply_adds(x, y)
     }
+
+    fn convolution(&self, x: &[usize]) -> Option<ConvShape> {
+        (**self).convolution(x)
+    }
 }
 
 impl Var {
@@ -131,7 +141,8 @@ impl Var {
         let (what, path, params) = (module.describe(), module.path(), module.num_params());
         entered.leave(what, path, params, y.value(), |x| {
             let example = |shape: &Shape| shape.get(1..).unwrap_or(&[]).to_vec();
-            module.multiply_adds(&example(x), &example(y.shape()))
+            let x = example(x);
+            (module.multiply_adds(&x, &example(y.shape())), module.convolution(&x))
         });
         y
     }

@@ -3,6 +3,7 @@
 use super::Module;
 use crate::tape::{Tape, Var};
 use crate::tensor::{Shape, Tensor};
+use chainrule_kernels::conv::ConvShape;
 use std::cell::RefCell;
 
 /// A module that was applied.
@@ -20,6 +21,8 @@ pub struct Traced {
     pub params: usize,
     /// Multiply-adds of its own for one example.
     pub multiply_adds: usize,
+    /// The convolution that it is, if it is one, of one example.
+    pub convolution: Option<ConvShape>,
 }
 
 /// A trace in progress: what was applied, in the order of the beginnings, and how deep we are.
@@ -58,18 +61,19 @@ pub(super) fn enter(x: &Var) -> Option<Entered> {
 }
 
 impl Entered {
-    /// Completes the row.
+    /// Completes the row. `own` gives the multiply-adds and the convolution for the shape of x.
     pub fn leave(
         &mut self,
         what: String,
         path: Option<String>,
         params: usize,
         y: &Tensor,
-        multiply_adds: impl FnOnce(&Shape) -> usize,
+        own: impl FnOnce(&Shape) -> (usize, Option<ConvShape>),
     ) {
-        let (output, multiply_adds) = (*y.shape(), multiply_adds(&self.x));
+        let (output, (multiply_adds, convolution)) = (*y.shape(), own(&self.x));
         let place = path.as_ref().map_or_else(|| what.clone(), |path| format!("{path}: {what}"));
-        let row = Traced { what, path, depth: self.depth, output, params, multiply_adds };
+        let row =
+            Traced { what, path, depth: self.depth, output, params, multiply_adds, convolution };
         TRACE.with_borrow_mut(|trace| {
             if let Some(trace) = trace {
                 trace.depth = self.depth;

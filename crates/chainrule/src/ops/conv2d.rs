@@ -52,6 +52,16 @@ impl Conv2dParams {
     pub fn same(filter_size: usize) -> Self {
         Self::new(1, filter_size.saturating_sub(1) / 2)
     }
+
+    /// The sizes of a convolution of x (N, C, H, W) with filters (F, KH, KW).
+    pub(crate) fn shape(
+        &self,
+        [n, c, h, w]: [usize; 4],
+        [filters, kh, kw]: [usize; 3],
+    ) -> ConvShape {
+        let Conv2dParams { stride, pad, dilation, groups } = *self;
+        ConvShape { n, c, h, w, filters, kh, kw, stride, pad, dilation, groups }
+    }
 }
 
 /// What backward needs of forward.
@@ -140,19 +150,7 @@ fn sizes(op: &str, [x, w]: [&Tensor; 2], b: Option<&Tensor>, params: &Conv2dPara
         check::fail(op, reason, operands, settings);
     }
     check::same_dtype(op, operands);
-    let shape = ConvShape {
-        n: *n,
-        c: *c,
-        h: *h,
-        w: *width,
-        filters: *filters,
-        kh: *kh,
-        kw: *kw,
-        stride,
-        pad,
-        dilation,
-        groups,
-    };
+    let shape = params.shape([*n, *c, *h, *width], [*filters, *kh, *kw]);
     if let Some(problem) = shape.problem() {
         check::fail(op, problem, operands, settings);
     }

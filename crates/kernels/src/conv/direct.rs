@@ -1,12 +1,17 @@
 //! Convolution as a product of matrices whose left one is never in memory: a block of patches at a time.
+//!
+//! Tasks take no memory of the pool beyond their scratch, so that what a pass asks for does not depend on how its tasks meet.
 
-use super::ConvShape;
 use super::patches::{gather, scatter};
+use super::rows::panels;
+use super::segments::Segments;
+use super::task::{Job, Runner};
+use super::{ConvShape, finish};
 use crate::buffer::Buffer;
+use crate::gemm::vector::Vector;
 use crate::gemm::{Epilogue, Mat, gemm};
 use crate::real::Real;
-use crate::threads::{Shared, parallel_chunks, parallel_scratch};
-use std::ops::Range;
+use crate::threads::{Shared, parallel_chunks};
 
 /// Numbers in a block of patches: a quarter of the second-level cache in f32.
 const BLOCK: usize = 64 * 1024;
@@ -30,21 +35,23 @@ pub(super) fn by_patch<T: Real>(s: &ConvShape, w: &[T]) -> Buffer<T> {
     out
 }
 
-/// The matrix of group `group`'s filters, (F/groups, KH KW C/groups).
-fn filters<'a, T>(s: &ConvShape, w: &'a [T], group: usize) -> Mat<'a, T> {
-    let len = s.f_group() * s.patch();
-    Mat::new(&w[group * len..][..len], s.f_group(), s.patch())
-}
-
-/// Columns of group `group` of the pixels `pixels` of a matrix (pixels, F).
-fn columns<'a, T>(s: &ConvShape, y: &'a [T], pixels: &Range<usize>, group: usize) -> Mat<'a, T> {
-    let data = &y[pixels.start * s.filters + group * s.f_group()..pixels.end * s.filters];
-    Mat { data, rows: pixels.len(), cols: s.f_group(), row: s.filters, col: 1 }
-}
-
 /// Whether a pixel is its own patch, so that x is the matrix of patches.
 pub(super) fn is_product(s: &ConvShape) -> bool {
     [s.kh, s.kw, s.groups] == [1; 3] && s.pad == [0; 2] && s.stride == [1; 2]
+}
+
+/// Pixels of a part of the batch.
+fn part(s: &ConvShape) -> usize {
+    let (all, height) = (s.n * s.out_pixels(), block(s));
+    all.div_ceil(height).div_ceil(PARTS).max(1) * height
+}
+
+/// [`super::working_memory`] in numbers, forward and backward by weights and by data: what all threads share, and what each has.
+pub(super) fn working(s: &ConvShape) -> [[usize; 2]; 3] {
+    let own = block(s) * s.patch();
+    let sums = (s.n * s.out_pixels()).div_ceil(part(s)) * s.w_len();
+    let data = block(s).min(s.out_pixels()) * s.patch();
+    [[s.w_len(), own], [sums, own], [s.w_len(), data]]
 }
 
 /// [`super::forward`].
@@ -56,81 +63,140 @@ pub(super) fn forward<T: Real>(
     relu: bool,
     y: &mut [T],
 ) {
-    let w = by_patch(s, w);
-    let zeros = Buffer::zeroed(if bias.is_none() && relu { s.filters } else { 0 });
-    let epilogue = |group: usize| {
-        let columns = group * s.f_group()..(group + 1) * s.f_group();
-        match bias {
-            Some(bias) if relu => Epilogue::BiasRelu(&bias[columns]),
-            Some(bias) => Epilogue::Bias(&bias[columns]),
-            None if relu => Epilogue::BiasRelu(&zeros[columns]),
-            None => Epilogue::None,
-        }
-    };
     let pixels = s.n * s.out_pixels();
     if is_product(s) {
-        return gemm(Mat::new(x, pixels, s.c), filters(s, &w, 0).t(), y, epilogue(0));
-    }
-    let height = block(s);
-    let out = Shared(y.as_mut_ptr());
-    let group_len = if s.groups > 1 { height * s.f_group() } else { 0 };
-    parallel_scratch(pixels.div_ceil(height), height * s.patch() + group_len, |task, scratch| {
-        let pixels = task * height..pixels.min((task + 1) * height);
-        // SAFETY: each task writes the rows of its own pixels.
-        let y = unsafe {
-            std::slice::from_raw_parts_mut(
-                out.at(pixels.start * s.filters),
-                pixels.len() * s.filters,
-            )
+        let zeros = Buffer::zeroed(if bias.is_none() && relu { s.filters } else { 0 });
+        let epilogue = match bias {
+            Some(bias) if relu => Epilogue::BiasRelu(bias),
+            Some(bias) => Epilogue::Bias(bias),
+            None if relu => Epilogue::BiasRelu(&zeros),
+            None => Epilogue::None,
         };
-        let (patches, own) = scratch.split_at_mut(height * s.patch());
-        let patches = &mut patches[..pixels.len() * s.patch()];
+        let filters = Mat::new(w, s.filters, s.c).t();
+        return gemm(Mat::new(x, pixels, s.c), filters, y, epilogue);
+    }
+    let (runner, height) = (Runner::new(), block(s));
+    let wide = runner.wide::<T>();
+    let (w, y) = (panels(s, w, wide), Shared(y.as_mut_ptr()));
+    let job = Forward { s, x, w: &w, wide, bias, relu, height, y };
+    runner.run(&job, pixels.div_ceil(height), height * s.patch());
+}
+
+/// A block of pixels of y a task.
+struct Forward<'a, T> {
+    s: &'a ConvShape,
+    x: &'a [T],
+    w: &'a [T],
+    wide: usize,
+    bias: Option<&'a [T]>,
+    relu: bool,
+    height: usize,
+    y: Shared<T>,
+}
+
+impl<T: Real> Job<T> for Forward<'_, T> {
+    #[inline(always)]
+    unsafe fn task<V: Vector<T>, const R: usize, const C: usize>(
+        &self,
+        number: usize,
+        scratch: &mut [T],
+    ) {
+        let (s, k, own) = (self.s, self.s.patch(), self.s.f_group());
+        let start = number * self.height;
+        let pixels = start..(s.n * s.out_pixels()).min(start + self.height);
+        let patches = &mut scratch[..pixels.len() * k];
         for group in 0..s.groups {
-            gather(s, group, pixels.clone(), x, patches);
-            let patches = Mat::new(patches, pixels.len(), s.patch());
-            let filters = filters(s, &w, group).t();
-            if s.groups == 1 {
-                gemm(patches, filters, y, epilogue(0));
-                continue;
+            gather(s, group, pixels.clone(), self.x, patches);
+            for f in (0..own).step_by(self.wide) {
+                let columns = self.wide.min(own - f);
+                let first = group * own + f;
+                // SAFETY: the caller's promise; each task writes the rows of its own pixels, and each group its own columns.
+                unsafe {
+                    let product = Segments {
+                        segments: 1,
+                        k,
+                        a: patches.as_ptr(),
+                        a_segment: 0,
+                        row: k,
+                        step: 1,
+                        b: self.w[first * k..].as_ptr(),
+                        b_segment: 0,
+                        b_step: columns,
+                        out: self.y.at(start * s.filters + first),
+                        out_row: s.filters,
+                        add: false,
+                    };
+                    product.run::<V, R>(pixels.len(), columns, T::ZERO);
+                }
             }
-            let own = &mut own[..pixels.len() * s.f_group()];
-            gemm(patches, filters, own, epilogue(group));
-            let to = y.chunks_exact_mut(s.filters).map(|y| &mut y[group * s.f_group()..]);
-            to.zip(own.chunks_exact(s.f_group()))
-                .for_each(|(y, own)| y[..own.len()].copy_from_slice(own));
         }
-    });
+        if self.bias.is_some() || self.relu {
+            let len = pixels.len() * s.filters;
+            // SAFETY: as above.
+            let y = unsafe { std::slice::from_raw_parts_mut(self.y.at(start * s.filters), len) };
+            y.chunks_exact_mut(s.filters).for_each(|row| finish(row, self.bias, self.relu));
+        }
+    }
 }
 
 /// [`super::backward_data`]: gradients of patches, a block at a time, added up in the picture they come from.
 pub(super) fn backward_data<T: Real>(s: &ConvShape, dy: &[T], w: &[T], dx: &mut [T]) {
     if is_product(s) {
-        return gemm(
-            Mat::new(dy, s.n * s.out_pixels(), s.filters),
-            filters(s, w, 0),
-            dx,
-            Epilogue::None,
-        );
+        let dy = Mat::new(dy, s.n * s.out_pixels(), s.filters);
+        return gemm(dy, Mat::new(w, s.filters, s.c), dx, Epilogue::None);
     }
     let w = by_patch(s, w);
     let height = block(s).min(s.out_pixels());
-    let picture = s.h * s.w * s.c;
-    let out = Shared(dx.as_mut_ptr());
-    parallel_scratch(s.n, height * s.patch(), |n, scratch| {
+    let job = Data { s, dy, w: &w, height, dx: Shared(dx.as_mut_ptr()) };
+    Runner::new().run(&job, s.n, height * s.patch());
+}
+
+/// A picture of dx a task.
+struct Data<'a, T> {
+    s: &'a ConvShape,
+    dy: &'a [T],
+    w: &'a [T],
+    height: usize,
+    dx: Shared<T>,
+}
+
+impl<T: Real> Job<T> for Data<'_, T> {
+    #[inline(always)]
+    unsafe fn task<V: Vector<T>, const R: usize, const C: usize>(
+        &self,
+        number: usize,
+        scratch: &mut [T],
+    ) {
+        let (s, k, own) = (self.s, self.s.patch(), self.s.f_group());
+        let picture = s.h * s.w * s.c;
         // SAFETY: each task writes one picture.
-        let dx = unsafe { std::slice::from_raw_parts_mut(out.at(n * picture), picture) };
+        let dx = unsafe { std::slice::from_raw_parts_mut(self.dx.at(number * picture), picture) };
         dx.fill(T::ZERO);
-        let end = (n + 1) * s.out_pixels();
-        for start in (n * s.out_pixels()..end).step_by(height) {
-            let pixels = start..end.min(start + height);
-            let patches = &mut scratch[..pixels.len() * s.patch()];
+        let end = (number + 1) * s.out_pixels();
+        for start in (number * s.out_pixels()..end).step_by(self.height) {
+            let pixels = start..end.min(start + self.height);
+            let patches = &mut scratch[..pixels.len() * k];
             for group in 0..s.groups {
-                let dy = columns(s, dy, &pixels, group);
-                gemm(dy, filters(s, &w, group), patches, Epilogue::None);
-                scatter(s, group, pixels.clone(), patches, dx, n * picture);
+                let product = Segments {
+                    segments: 1,
+                    k: own,
+                    a: self.dy[start * s.filters + group * own..].as_ptr(),
+                    a_segment: 0,
+                    row: s.filters,
+                    step: 1,
+                    b: self.w[group * own * k..].as_ptr(),
+                    b_segment: 0,
+                    b_step: k,
+                    out: patches.as_mut_ptr(),
+                    out_row: k,
+                    add: false,
+                };
+                // SAFETY: the caller's promise; there is a row of patches for each pixel.
+                unsafe { product.run::<V, R>(pixels.len(), k, T::ZERO) };
+                scatter(s, group, pixels.clone(), patches, dx, number * picture);
             }
         }
-    });
+    }
 }
 
 /// [`super::backward_weights`]: a product a block of pixels, summed for each of [`PARTS`] parts of the batch, then in order.
@@ -139,30 +205,11 @@ pub(super) fn backward_weights<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dw: &m
     if is_product(s) {
         return gemm(Mat::new(dy, all, s.filters).t(), Mat::new(x, all, s.c), dw, Epilogue::None);
     }
-    let height = block(s);
-    let blocks = all.div_ceil(height);
-    let part = blocks.div_ceil(PARTS).max(1);
-    let parts = blocks.div_ceil(part);
-    let len = dw.len();
+    let (height, part) = (block(s), part(s));
+    let (parts, len) = (all.div_ceil(part), dw.len());
     let mut sums = Buffer::<T>::dirty(parts * len);
-    let to = Shared(sums.make_mut().as_mut_ptr());
-    let one = s.f_group() * s.patch();
-    parallel_scratch(parts, height * s.patch() + one, |task, scratch| {
-        // SAFETY: each task writes the sums of its own part.
-        let sums = unsafe { std::slice::from_raw_parts_mut(to.at(task * len), len) };
-        sums.fill(T::ZERO);
-        let (product, patches) = scratch.split_at_mut(one);
-        for block in task * part..blocks.min((task + 1) * part) {
-            let pixels = block * height..all.min((block + 1) * height);
-            let patches = &mut patches[..pixels.len() * s.patch()];
-            for (group, sums) in sums.chunks_exact_mut(one).enumerate() {
-                gather(s, group, pixels.clone(), x, patches);
-                let patches = Mat::new(patches, pixels.len(), s.patch());
-                gemm(columns(s, dy, &pixels, group).t(), patches, product, Epilogue::None);
-                add(sums, product);
-            }
-        }
-    });
+    let job = Weights { s, x, dy, height, part, sums: Shared(sums.make_mut().as_mut_ptr()) };
+    Runner::new().run(&job, parts, height * s.patch());
     let (taps, channels) = (s.kh * s.kw, s.c_group());
     parallel_chunks(dw, s.patch(), |f, dw| {
         dw.fill(T::ZERO);
@@ -175,8 +222,51 @@ pub(super) fn backward_weights<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dw: &m
     });
 }
 
-crate::multiversion! {
-    fn add<T: Real>(to: &mut [T], from: &[T]) {
-        to.iter_mut().zip(from).for_each(|(t, f)| *t += *f);
+/// A part of the batch a task, to sums (F, KH, KW, C/groups).
+struct Weights<'a, T> {
+    s: &'a ConvShape,
+    x: &'a [T],
+    dy: &'a [T],
+    height: usize,
+    /// Pixels of a part.
+    part: usize,
+    sums: Shared<T>,
+}
+
+impl<T: Real> Job<T> for Weights<'_, T> {
+    #[inline(always)]
+    unsafe fn task<V: Vector<T>, const R: usize, const C: usize>(
+        &self,
+        number: usize,
+        scratch: &mut [T],
+    ) {
+        let (s, k, own) = (self.s, self.s.patch(), self.s.f_group());
+        let first = number * self.part;
+        let end = (s.n * s.out_pixels()).min(first + self.part);
+        for start in (first..end).step_by(self.height) {
+            let pixels = start..end.min(start + self.height);
+            let patches = &mut scratch[..pixels.len() * k];
+            for group in 0..s.groups {
+                gather(s, group, pixels.clone(), self.x, patches);
+                // SAFETY: the caller's promise; a task has its own sums.
+                unsafe {
+                    let product = Segments {
+                        segments: 1,
+                        k: pixels.len(),
+                        a: self.dy[start * s.filters + group * own..].as_ptr(),
+                        a_segment: 0,
+                        row: 1,
+                        step: s.filters,
+                        b: patches.as_ptr(),
+                        b_segment: 0,
+                        b_step: k,
+                        out: self.sums.at((number * s.groups + group) * own * k),
+                        out_row: k,
+                        add: start > first,
+                    };
+                    product.run::<V, R>(own, k, T::ZERO);
+                }
+            }
+        }
     }
 }

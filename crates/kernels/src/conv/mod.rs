@@ -23,9 +23,9 @@
 //!   is one chain of fused multiply-adds in the order (u, v, c). f64 goes this way, and first layers, whose three channels make
 //!   patches of 27 or 147 numbers.
 //! - **Direct** (dilated filters and groups; backward by data of all but Winograd): patches are copied into a block that stays in
-//!   the cache, and [`gemm`](mod@crate::gemm) multiplies it; the whole matrix of patches is never in memory. Backward by data
+//!   the cache, and tiles of the product read them there; the whole matrix of patches is never in memory. Backward by data
 //!   multiplies first and adds the products up where they belong, picture by picture.
-//! - **1 x 1** filters at stride 1 are one product of (N H W, C) and (C, F).
+//! - **1 x 1** filters at stride 1 are one [`gemm`](mod@crate::gemm) of (N H W, C) and (C, F).
 //! - **Depthwise**: a filter for each channel. Channels are the lanes, and there is no product.
 //!
 //! Winograd's results are less exact than plain sums, since the transforms cancel. In units of the root of the mean square of the
@@ -52,8 +52,9 @@ mod winograd;
 pub use shape::{ConvShape, output_size};
 pub(crate) use task::Registers;
 
+use crate::buffer::block_bytes;
 use crate::real::Real;
-use crate::threads::parallel_chunks;
+use crate::threads::{parallel_chunks, threads};
 
 /// `y` (N, H', W', F) = the convolution of `x` (N, H, W, C) with `w` (F, C/groups, KH, KW), plus a bias for each filter, then
 /// perhaps a ReLU, of which NaN stays NaN.
@@ -118,6 +119,28 @@ pub fn backward_weights<T: Real>(shape: &ConvShape, x: &[T], dy: &[T], dw: &mut 
         Algorithm::Rows => rows::backward_weights(shape, x, dy, dw),
         Algorithm::Direct => direct::backward_weights(shape, x, dy, dw),
     }
+}
+
+/// Bytes of the pool of memory that a pass takes beside its operands, at most, with the present number of threads.
+///
+/// # Panics
+/// If the sizes are not sound ([`ConvShape::problem`]).
+pub fn working_memory<T: Real>(shape: &ConvShape) -> usize {
+    assert_eq!(shape.problem(), None, "a convolution");
+    let passes = match Algorithm::of::<T>(shape) {
+        _ if shape.n == 0 || direct::is_product(shape) => return 0,
+        // Its tables are as small as its filters.
+        Algorithm::Depthwise => return 0,
+        Algorithm::Winograd => winograd::working(shape),
+        Algorithm::Rows => {
+            let [forward, weights] = rows::working(shape);
+            [forward, weights, direct::working(shape)[2]]
+        }
+        Algorithm::Direct => direct::working(shape),
+    };
+    let bytes = |numbers: usize| block_bytes(numbers * size_of::<T>());
+    let all = passes.map(|[shared, own]| bytes(shared) + bytes(own * threads()));
+    all.into_iter().max().unwrap_or(0)
 }
 
 /// Which way a convolution goes. It depends on the type and the shape of a picture and of the filters, not on how many pictures

@@ -74,21 +74,33 @@ fn window<T: Real>(s: &ConvShape, x: &[T], n: usize, out: &Range<usize>, to: &mu
     }
 }
 
-/// w (F, C, KH, KW) as (KH, KW, C, F), in panels of `wide` columns.
-fn panels<T: Real>(s: &ConvShape, w: &[T], wide: usize) -> Buffer<T> {
-    let (taps, k) = (s.kh * s.kw, s.patch());
+/// w (F, C/groups, KH, KW) as (KH, KW, C/groups, F/groups) for each group, in panels of `wide` columns.
+pub(super) fn panels<T: Real>(s: &ConvShape, w: &[T], wide: usize) -> Buffer<T> {
+    let (taps, k, channels) = (s.kh * s.kw, s.patch(), s.c_group());
     let mut out = Buffer::dirty(w.len());
-    parallel_chunks(out.make_mut(), wide * k, |panel, to| {
-        let width = to.len() / k;
-        for (f, w) in w[panel * wide * k..].chunks_exact(k).take(width).enumerate() {
-            for (c, w) in w.chunks_exact(taps).enumerate() {
-                for (tap, w) in w.iter().enumerate() {
-                    to[(tap * s.c + c) * width + f] = *w;
+    let piece = if s.groups == 1 { wide * k } else { s.f_group() * k };
+    parallel_chunks(out.make_mut(), piece, |number, to| {
+        for (panel, to) in to.chunks_mut(wide * k).enumerate() {
+            let width = to.len() / k;
+            let first = number * piece + panel * wide * k;
+            for (f, w) in w[first..].chunks_exact(k).take(width).enumerate() {
+                for (c, w) in w.chunks_exact(taps).enumerate() {
+                    for (tap, w) in w.iter().enumerate() {
+                        to[(tap * channels + c) * width + f] = *w;
+                    }
                 }
             }
         }
     });
     out
+}
+
+/// [`super::working_memory`] in numbers, forward and backward by weights: what all threads share, and what each has.
+pub(super) fn working(s: &ConvShape) -> [[usize; 2]; 2] {
+    let (blocks, part) = parts(s);
+    let sums = (s.n * blocks.each).div_ceil(part.max(1)) * s.w_len();
+    let forward = [s.w_len(), window_len(s, Blocks::new(s, TASK).rows)];
+    [forward, [sums, window_len(s, blocks.rows)]]
 }
 
 /// [`super::forward`].

@@ -168,10 +168,14 @@ fn chains<T: Real>(a: Mat<T>, b: Mat<T>, c: &mut [T]) {
     }
 }
 
-/// The passes by rows or by patches as whole matrices and a naive product.
+/// The passes by rows or by patches as whole matrices and a naive product; 1 x 1 filters by that of [`gemm`].
 fn matrix_twin<T: Real>(s: &ConvShape, by_rows: bool) -> Passes<T> {
     let [x, w, dy, bias] = operands(s);
     let filters = direct::by_patch(s, &w);
+    let product = |a: Mat<T>, b: Mat<T>, c: &mut [T]| match direct::is_product(s) {
+        true => gemm(a, b, c, Epilogue::None),
+        false => chains(a, b, c),
+    };
     let (all, k, fg) = (s.n * s.out_pixels(), s.patch(), s.f_group());
     let mut out = Passes {
         y: vec![T::ZERO; s.y_len()],
@@ -182,15 +186,12 @@ fn matrix_twin<T: Real>(s: &ConvShape, by_rows: bool) -> Passes<T> {
         let w = Mat::new(&filters[group * fg * k..][..fg * k], fg, k);
         let patches = patches(s, &x, group);
         let matrix = Mat::new(&patches, all, k);
-        let y = result(all * fg, |y| match by_rows {
-            true => chains(matrix, w.t(), y),
-            false => gemm(matrix, w.t(), y, Epilogue::None),
-        });
+        let y = result(all * fg, |y| product(matrix, w.t(), y));
         for (to, from) in out.y.chunks_exact_mut(s.filters).zip(y.chunks_exact(fg)) {
             to[group * fg..][..fg].copy_from_slice(from);
         }
         let dy = columns(s, &dy, group);
-        let parts = result(all * k, |p| gemm(Mat::new(&dy, all, fg), w, p, Epilogue::None));
+        let parts = result(all * k, |p| product(Mat::new(&dy, all, fg), w, p));
         scatter_twin(s, group, &parts, &mut out.dx);
         let (blocks, part) = if by_rows { row_blocks(s) } else { patch_blocks(s) };
         for blocks in blocks.chunks(part) {
@@ -198,11 +199,8 @@ fn matrix_twin<T: Real>(s: &ConvShape, by_rows: bool) -> Passes<T> {
             for rows in blocks {
                 let dy = Mat::new(&dy[rows.start * fg..rows.end * fg], rows.len(), fg).t();
                 let patches = Mat::new(&patches[rows.start * k..rows.end * k], rows.len(), k);
-                let product = result(fg * k, |p| match by_rows {
-                    true => chains(dy, patches, p),
-                    false => gemm(dy, patches, p, Epilogue::None),
-                });
-                sums.iter_mut().zip(product).for_each(|(s, p)| *s += p);
+                let sum = result(fg * k, |p| product(dy, patches, p));
+                sums.iter_mut().zip(sum).for_each(|(s, p)| *s += p);
             }
             for (i, sum) in sums.into_iter().enumerate() {
                 let (f, tap, c) = (i / k, i % k / s.c_group(), i % s.c_group());

@@ -57,18 +57,25 @@ impl Layer<'_> {
         let (c, f) = (self.c.next_multiple_of(COLUMNS), self.f.next_multiple_of(COLUMNS));
         let tiles = [self.out_h.div_ceil(4), self.out_w.div_ceil(4)];
         let most = (BLOCK / c.max(f) / ROWS * ROWS).max(ROWS);
-        let all = self.n * tiles[0] * tiles[1];
+        let all = (self.n * tiles[0] * tiles[1]).max(1);
         let block = all.div_ceil(all.div_ceil(most)).next_multiple_of(ROWS);
         // A cache line more than the numbers need, for 36 places at a distance of a power of two share few cache sets.
         let (slot, share) = (block * c.max(f) + 16, self.c * f + 16);
         Plan { tiles, block, c, f, slot, share }
     }
 
+    /// Numbers that the transformed weights take, and a thread's block of tiles.
+    pub fn working(&self) -> [usize; 2] {
+        let plan = self.plan();
+        [36 * plan.share, 37 * plan.slot]
+    }
+
     /// Computes `y` (N, H', W', F).
     pub fn run(&self, y: &mut [f32]) {
         let (plan, runner) = (self.plan(), Runner::new());
         let all = self.n * plan.tiles[0] * plan.tiles[1];
-        let mut u = Buffer::<f32>::dirty(36 * plan.share);
+        let [shared, own] = self.working();
+        let mut u = Buffer::<f32>::dirty(shared);
         let weights = WeightTransform {
             layer: self,
             columns: plan.f,
@@ -79,7 +86,7 @@ impl Layer<'_> {
         runner.run(&weights, self.c.div_ceil(WEIGHT_ROWS), 0);
         let zeros = Buffer::<f32>::zeroed(self.c);
         let blocks = Blocks { layer: self, plan, u: &u, zeros: &zeros, y: Shared(y.as_mut_ptr()) };
-        runner.run(&blocks, all.div_ceil(plan.block), 37 * plan.slot);
+        runner.run(&blocks, all.div_ceil(plan.block), own);
     }
 }
 

@@ -49,11 +49,19 @@ impl Plan {
     }
 }
 
+/// Numbers that the sums of all parts take, and a thread's block of tiles.
+pub(super) fn working(shape: &ConvShape) -> [usize; 2] {
+    let plan = Plan::new(shape);
+    let own = Plan::slot(plan.c) + Plan::slot(FILTERS.min(plan.f));
+    [plan.parts * 36 * plan.c * plan.f, 36 * own]
+}
+
 /// Writes `dw` (F, C, 3, 3).
 pub(super) fn run(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let (plan, runner) = (Plan::new(shape), Runner::new());
     let len = 36 * plan.c * plan.f;
-    let mut sums = Buffer::<f32>::dirty(plan.parts * len);
+    let [shared, scratch] = working(shape);
+    let mut sums = Buffer::<f32>::dirty(shared);
     let zeros = Buffer::<f32>::zeroed(plan.c.max(plan.f));
     let picture = |data, h, w, c| Pictures { data, zeros: &zeros, h, w, c };
     let parts = Parts {
@@ -64,7 +72,6 @@ pub(super) fn run(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         wide: runner.wide::<f32>(),
         sums: Shared(sums.make_mut().as_mut_ptr()),
     };
-    let scratch = 36 * (Plan::slot(plan.c) + Plan::slot(FILTERS.min(plan.f)));
     runner.run(&parts, plan.parts * plan.f.div_ceil(FILTERS), scratch);
     let sums = sum_parts(sums.make_mut(), len);
     let inverse = Inverse { shape, plan, sums, dw: Shared(dw.as_mut_ptr()) };
