@@ -276,9 +276,10 @@ impl<M: Module> Model for ModuleModel<M> {
         std::mem::swap(rng, &mut *self.tape.rng());
         let scores = self.tape.constant(x.clone()).apply(&self.inner.get_mut().module);
         let (loss, dscores) = self.loss.of(scores.value(), labels);
+        // The gradients of the last step make room for those of this one.
+        grads.clear();
         let mut found = scores.backward_from(&dscores);
         std::mem::swap(rng, &mut *self.tape.rng());
-        grads.clear();
         let all = self.ids.iter().zip(&self.params);
         // A parameter that the loss does not depend on has gradient 0.
         grads.extend(all.map(|(id, p)| {
