@@ -135,16 +135,16 @@ struct Logs {
 }
 
 static LOGS: LazyLock<Option<Logs>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../../golden/course_logs.json")).ok()
+    serde_json::from_str(include_str!("../../../../data/course-logs.json")).ok()
 });
 
-/// The training of this name in `golden/course_logs.json`.
+/// The training of this name in `data/course-logs.json`.
 ///
 /// # Errors
 /// If there is none.
 pub fn printed(name: &str) -> Result<&'static Printed> {
     let found = LOGS.as_ref().and_then(|logs| logs.numpy_runs.iter().find(|r| r.name == name));
-    found.with_context(|| format!("golden/course_logs.json has no training {name:?}"))
+    found.with_context(|| format!("data/course-logs.json has no training {name:?}"))
 }
 
 /// Our trainings beside the printed ones: a table of first losses and last accuracies.
@@ -208,8 +208,8 @@ pub type PrintedTrial = (f64, f64, f64, f64, f64, f64);
 /// The trials of the course's search.
 ///
 /// # Errors
-/// If `golden/course_logs.json` cannot be read.
+/// If `data/course-logs.json` cannot be read.
 pub fn printed_search() -> Result<&'static [PrintedTrial]> {
-    let logs = LOGS.as_ref().context("golden/course_logs.json cannot be read")?;
+    let logs = LOGS.as_ref().context("data/course-logs.json cannot be read")?;
     Ok(&logs.hparam_search)
 }
