@@ -33,7 +33,8 @@ fn hash_of(t: &Training) -> String {
     let splits = embedded().expect("the embedded pictures");
     let train = splits.train.slice(0..t.num_train);
     let normalization = Normalization::of("channels", &train).expect("a known normalization");
-    let augment = Augment { flip: true, crop: 4, cutout: 8 };
+    let augment =
+        Augment::named("flip,crop,cutout,erase,jitter,mixup,cutmix").expect("known changes");
     let train = Augmented::new(train, normalization.clone(), augment, 7);
     let val = Pictures::new(splits.val.slice(0..200), normalization);
     let task = Task {

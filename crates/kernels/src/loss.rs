@@ -6,6 +6,7 @@
 use crate::buffer::Buffer;
 use crate::real::Real;
 use crate::threads::{Shared, parallel_for};
+use std::ops::Range;
 
 /// Matrices with fewer scores than this are worked on by the calling thread alone.
 const PARALLEL_FROM: usize = 8 * 1024;
@@ -27,8 +28,32 @@ pub fn softmax_cross_entropy<T: Real>(
     dx: &mut [T],
 ) -> f64 {
     let share = 1.0 / labels.len() as f64;
-    mean_over_rows(scores, labels, dx, |scores, labels, losses, dx| {
-        softmax_rows(scores, labels, share, smoothing, losses, dx);
+    check_labels(scores, labels);
+    mean_over_rows(scores, labels.len(), dx, |rows, scores, losses, dx| {
+        softmax_rows(scores, &labels[rows], share, smoothing, losses, dx);
+    })
+}
+
+/// Softmax and cross-entropy of `scores` (N, C) against `shares` (N, C), how much of each class a row is: the mean loss, and its
+/// gradient by the scores in `dx` (N, C).
+///
+/// With the row's maximum m, shares t and smoothing e, `t' = (1 - e) t + e / C`; a row's loss is
+/// `sum t' ln(sum exp(s - m)) - sum t' (s - m)`, and dx is `(sum t' softmax - t') / N`. Shares need not add up to 1.
+///
+/// # Panics
+/// If a length does not fit, or there is no row.
+pub fn soft_cross_entropy<T: Real>(
+    scores: &[T],
+    shares: &[T],
+    rows: usize,
+    smoothing: f64,
+    dx: &mut [T],
+) -> f64 {
+    assert!(shares.len() == scores.len(), "a share of every class");
+    let classes = scores.len() / rows.max(1);
+    mean_over_rows(scores, rows, dx, |range, scores, losses, dx| {
+        let shares = &shares[range.start * classes..range.end * classes];
+        soft_rows(scores, shares, 1.0 / rows as f64, smoothing, losses, dx);
     })
 }
 
@@ -40,23 +65,28 @@ pub fn softmax_cross_entropy<T: Real>(
 /// As [`softmax_cross_entropy`].
 pub fn multiclass_svm<T: Real>(scores: &[T], labels: &[usize], dx: &mut [T]) -> f64 {
     let share = T::from_f64(1.0 / labels.len() as f64);
-    mean_over_rows(scores, labels, dx, |scores, labels, losses, dx| {
-        hinge_rows(scores, labels, share, losses, dx);
+    check_labels(scores, labels);
+    mean_over_rows(scores, labels.len(), dx, |rows, scores, losses, dx| {
+        hinge_rows(scores, &labels[rows], share, losses, dx);
     })
 }
 
-/// Runs `f` on pieces of whole rows; it writes the rows' losses and their part of `dx`.
+/// Panics unless every label is below the number of classes.
+fn check_labels<T>(scores: &[T], labels: &[usize]) {
+    let classes = scores.len() / labels.len().max(1);
+    assert!(labels.iter().all(|y| *y < classes), "labels below the number of classes");
+}
+
+/// Runs `f` on ranges of the n rows, with their scores; it writes the rows' losses and their part of `dx`.
 fn mean_over_rows<T: Real>(
     scores: &[T],
-    labels: &[usize],
+    n: usize,
     dx: &mut [T],
-    f: impl Fn(&[T], &[usize], &mut [f64], &mut [T]) + Sync,
+    f: impl Fn(Range<usize>, &[T], &mut [f64], &mut [T]) + Sync,
 ) -> f64 {
-    let n = labels.len();
     assert!(n > 0, "the mean of no rows is not defined");
     let classes = scores.len() / n;
     assert!(scores.len() == n * classes && dx.len() == scores.len(), "whole rows of scores");
-    assert!(labels.iter().all(|y| *y < classes), "labels below the number of classes");
     let mut losses = Buffer::<f64>::dirty(n);
     let height = (TASK / classes).clamp(1, n);
     let (to_losses, to_dx) = (Shared(losses.make_mut().as_mut_ptr()), Shared(dx.as_mut_ptr()));
@@ -69,7 +99,7 @@ fn mean_over_rows<T: Real>(
                 std::slice::from_raw_parts_mut(to_dx.at(first * classes), (end - first) * classes),
             )
         };
-        f(&scores[first * classes..end * classes], &labels[first..end], losses, dx);
+        f(first..end, &scores[first * classes..end * classes], losses, dx);
     };
     let tasks = n.div_ceil(height);
     if scores.len() < PARALLEL_FROM {
@@ -119,6 +149,32 @@ crate::multiversion! {
             let scale = T::from_f64(share) / sum;
             dx.iter_mut().for_each(|d| *d = d.mul_add(scale, -all));
             dx[*y] -= hit;
+        }
+    }
+}
+
+crate::multiversion! {
+    fn soft_rows<T: Real>(scores: &[T], shares: &[T], share: f64, smoothing: f64, losses: &mut [f64], dx: &mut [T]) {
+        let classes = dx.len() / losses.len();
+        let all = smoothing / classes as f64;
+        let target = |t: &T| (1.0 - smoothing) * t.to_f64() + all;
+        let rows = scores.chunks_exact(classes).zip(shares.chunks_exact(classes));
+        for (((s, t), dx), loss) in rows.zip(dx.chunks_exact_mut(classes)).zip(losses.iter_mut()) {
+            let m = s.iter().fold(s[0], |m, v| if *v > m { *v } else { m });
+            dx.iter_mut().zip(s).for_each(|(d, s)| *d = *s - m);
+            // For now only the part of the loss that needs the scores themselves.
+            *loss = dx.iter().zip(t).fold(0.0, |sum, (d, t)| sum + target(t) * d.to_f64());
+        }
+        dx.iter_mut().for_each(|d| *d = d.exp());
+        let rows = dx.chunks_exact_mut(classes).zip(shares.chunks_exact(classes));
+        for ((dx, t), loss) in rows.zip(losses.iter_mut()) {
+            let sum = row_sum(dx);
+            let whole = t.iter().fold(0.0, |sum, t| sum + target(t));
+            *loss = whole * sum.ln().to_f64() - *loss;
+            let scale = T::from_f64(share * whole) / sum;
+            for (d, t) in dx.iter_mut().zip(t) {
+                *d = d.mul_add(scale, -T::from_f64(share * target(t)));
+            }
         }
     }
 }

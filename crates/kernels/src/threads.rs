@@ -10,7 +10,7 @@
 use crate::buffer::{Buffer, Element};
 use crate::environment;
 use std::any::Any;
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -112,7 +112,7 @@ pub fn parallel_for(tasks: usize, f: impl Fn(usize) + Sync) {
 /// As [`parallel_for`], on up to `threads` threads.
 fn parallel_on(threads: usize, tasks: usize, f: impl Fn(usize) + Sync) {
     let helpers = (threads - 1).min(tasks.saturating_sub(1));
-    if helpers == 0 {
+    if helpers == 0 || ALONE.get() {
         return (0..tasks).for_each(f);
     }
     let pool = pool();
@@ -191,6 +191,14 @@ fn stretch(tasks: usize, threads: usize, thread: usize) -> Range<usize> {
 thread_local! {
     /// 0 for threads that are not the pool's, else the worker's number plus 1.
     static SLOT: AtomicUsize = const { AtomicUsize::new(0) };
+    /// Whether regions of this thread run on it alone.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on the regions of the calling thread run on it alone: for a thread that works beside a training, which would find the
+/// pool taken otherwise. Results do not depend on it.
+pub fn stay_alone() {
+    ALONE.set(true);
 }
 
 fn relax(spins: &mut usize) {

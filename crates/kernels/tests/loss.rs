@@ -1,6 +1,6 @@
 //! The losses against naive twins: every level, odd shapes, any number of threads, bit for bit.
 
-use chainrule_kernels::loss::{multiclass_svm, softmax_cross_entropy};
+use chainrule_kernels::loss::{multiclass_svm, soft_cross_entropy, softmax_cross_entropy};
 use chainrule_kernels::simd::with_level;
 use chainrule_kernels::threads::set_threads;
 use chainrule_kernels::{Level, Real};
@@ -45,6 +45,26 @@ fn naive_softmax<T: Real>(s: &[T], labels: &[usize], e: f64) -> (f64, Vec<T>) {
     (total / n as f64, dx)
 }
 
+fn naive_soft<T: Real>(s: &[T], shares: &[T], n: usize, e: f64) -> (f64, Vec<T>) {
+    let classes = s.len() / n;
+    let (mut total, mut dx) = (0.0, Vec::new());
+    let share = 1.0 / n as f64;
+    for (row, shares) in s.chunks(classes).zip(shares.chunks(classes)) {
+        let target: Vec<f64> =
+            shares.iter().map(|t| (1.0 - e) * t.to_f64() + e / classes as f64).collect();
+        let m = row.iter().fold(row[0], |m, v| if *v > m { *v } else { m });
+        let powers: Vec<T> = row.iter().map(|v| (*v - m).exp()).collect();
+        let sum = row_sum(&powers);
+        let below: f64 = row.iter().zip(&target).map(|(v, t)| t * (*v - m).to_f64()).sum();
+        let whole: f64 = target.iter().sum();
+        total += whole * sum.ln().to_f64() - below;
+        for (power, t) in powers.iter().zip(&target) {
+            dx.push(power.mul_add(T::from_f64(share * whole) / sum, -T::from_f64(share * t)));
+        }
+    }
+    (total / n as f64, dx)
+}
+
 fn naive_svm<T: Real>(s: &[T], labels: &[usize]) -> (f64, Vec<T>) {
     let (n, classes) = (labels.len(), s.len() / labels.len());
     let (mut total, mut dx) = (0.0, vec![T::ZERO; s.len()]);
@@ -69,6 +89,8 @@ fn naive_svm<T: Real>(s: &[T], labels: &[usize]) -> (f64, Vec<T>) {
 fn agree<T: Real>(n: usize, classes: usize) {
     let (scores, labels) = (numbers::<T>(n * classes), labels(n, classes));
     let smoothed = [0.0, 0.1].map(|e| (e, naive_softmax(&scores, &labels, e)));
+    let shares: Vec<T> = numbers::<T>(n * classes).iter().map(|v| *v * *v).collect();
+    let soft = [0.0, 0.1].map(|e| (e, naive_soft(&scores, &shares, n, e)));
     let hinge = naive_svm(&scores, &labels);
     for level in Level::available() {
         with_level(level, || {
@@ -79,6 +101,10 @@ fn agree<T: Real>(n: usize, classes: usize) {
                 for (e, want) in &smoothed {
                     let loss = softmax_cross_entropy(&scores, &labels, *e, &mut dx);
                     assert!(loss == want.0 && dx == want.1, "softmax {what}, smoothing {e}");
+                }
+                for (e, want) in &soft {
+                    let loss = soft_cross_entropy(&scores, &shares, n, *e, &mut dx);
+                    assert!(loss == want.0 && dx == want.1, "shares {what}, smoothing {e}");
                 }
                 let loss = multiclass_svm(&scores, &labels, &mut dx);
                 assert!(loss == hinge.0 && dx == hinge.1, "svm {what}");

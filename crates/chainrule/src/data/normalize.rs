@@ -1,11 +1,12 @@
 //! From bytes to numbers.
 
 use super::Dataset;
-use super::augment::View;
-use crate::error::Result;
+use super::augment::{Colour, Look, Mix};
+use crate::error::{Error, Result};
 use crate::keys::unknown;
 use crate::tensor::{DType, Float, Order, Tensor, float};
 use crate::train::Examples;
+use chainrule_kernels::Real;
 use chainrule_kernels::threads::parallel_chunks;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub enum Normalization {
 
 impl Normalization {
     /// The names by which [`Normalization::of`] knows them.
-    pub const NAMES: [&'static str; 2] = ["mean-image", "channels"];
+    pub const NAMES: [&'static str; 4] = ["mean-image", "channels", "cifar10", "to-tensor"];
 
     /// The normalization of this name, with the means of these (training) pictures.
     ///
@@ -40,8 +41,31 @@ impl Normalization {
         match name {
             "mean-image" => Ok(Normalization::MeanImage(mean_image(pictures))),
             "channels" => Ok(channels(pictures)),
+            "cifar10" => Normalization::constants(&CIFAR10_MEAN, &CIFAR10_STD, pictures.shape()),
+            "to-tensor" => Ok(Normalization::to_tensor(pictures.shape()[0])),
             _ => Err(unknown("normalize", name, &Normalization::NAMES)),
         }
+    }
+
+    /// `(byte / 255 - mean) / std` with these constants, one a channel, for pictures of a shape (channels, height, width).
+    ///
+    /// # Errors
+    /// If there is not one of each a channel, or a standard deviation is not a number above 0.
+    pub fn constants(mean: &[f64], std: &[f64], shape: &[usize; 3]) -> Result<Normalization> {
+        let channels = Normalization::Channels { mean: mean.to_vec(), std: std.to_vec() };
+        let sound =
+            mean.iter().all(|m| m.is_finite()) && std.iter().all(|s| s.is_finite() && *s > 0.0);
+        if !channels.fits(shape) || !sound {
+            let found = format!("{} means and {} deviations", mean.len(), std.len());
+            let want = format!("numbers, one a channel of {}, deviations above 0", shape[0]);
+            return Err(Error::value("normalize", found, want));
+        }
+        Ok(channels)
+    }
+
+    /// Bytes as numbers in 0..1, and nothing more: `torchvision.transforms.ToTensor`.
+    pub fn to_tensor(channels: usize) -> Normalization {
+        Normalization::Channels { mean: vec![0.0; channels], std: vec![1.0; channels] }
     }
 
     /// Whether it is for pictures of this shape (channels, height, width).
@@ -54,6 +78,11 @@ impl Normalization {
         }
     }
 }
+
+/// The constants that everybody normalises CIFAR-10 with, the course too: means of red, green and blue over its training pictures.
+const CIFAR10_MEAN: [f64; 3] = [0.4914, 0.4822, 0.4465];
+/// The deviations that go with them. They are means of the deviations of single pictures.
+const CIFAR10_STD: [f64; 3] = [0.2023, 0.1994, 0.2010];
 
 /// Mean and standard deviation of each channel over all pixels of all pictures. Sums of bytes and of their squares are exact.
 fn channels(pictures: &Dataset) -> Normalization {
@@ -124,26 +153,45 @@ impl Pictures {
         Pictures { data, normalization, table: table.into() }
     }
 
-    /// A batch of pictures, each looked at in its own way.
+    /// A batch of pictures, each looked at in its own way, and mixed with another if it has one.
     pub(super) fn batch_of(
         &self,
         indices: &[usize],
         dtype: DType,
         order: Order,
-        view: impl Fn(usize) -> View + Sync,
+        look: impl Fn(usize) -> Look + Sync,
+        mix: impl Fn(usize) -> Option<Mix> + Sync,
     ) -> Tensor {
         let [c, h, w] = *self.data.shape();
         let mut batch = Tensor::dirty([indices.len(), c, h, w], dtype, order);
         let size = c * h * w;
         float!(dtype, T => parallel_chunks(batch.data_mut::<T>(), (A_TASK * size).max(1), |task, part| {
-            let indices = &indices[task * A_TASK..];
-            part.chunks_exact_mut(size).zip(indices).for_each(|(out, &i)| self.fill(i, view(i), order, out));
+            for (out, &i) in part.chunks_exact_mut(size).zip(&indices[task * A_TASK..]) {
+                self.fill(i, &look(i), order, out);
+                if let Some(mix) = mix(i) {
+                    self.numbers(mix.other, &look(mix.other), order, |pixel, at, other| {
+                        out[at] = T::from_f64(mix.mixed(out[at].to_f64(), other, [pixel / w, pixel % w]));
+                    });
+                }
+            }
         }));
         batch
     }
 
     /// One picture as numbers.
-    fn fill<T: Float>(&self, i: usize, view: View, order: Order, out: &mut [T]) {
+    fn fill<T: Float>(&self, i: usize, look: &Look, order: Order, out: &mut [T]) {
+        let plain = look.view.is_plain() && look.colour.is_none();
+        match &self.normalization {
+            Normalization::MeanImage(mean) if order == Order::RowMajor && plain => {
+                subtract(self.data.picture(i), mean, out);
+            }
+            _ => self.numbers(i, look, order, |_, at, number| out[at] = T::from_f64(number)),
+        }
+    }
+
+    /// Calls `put(pixel, place in memory, number)` for all numbers of a picture.
+    #[inline]
+    fn numbers(&self, i: usize, look: &Look, order: Order, mut put: impl FnMut(usize, usize, f64)) {
         let bytes = self.data.picture(i);
         let [channels, h, w] = *self.data.shape();
         let plane = h * w;
@@ -151,22 +199,34 @@ impl Pictures {
             Order::RowMajor => (plane, 1),
             Order::ChannelsLast => (1, channels),
         };
-        match &self.normalization {
-            Normalization::MeanImage(mean) if order == Order::RowMajor && view.is_plain() => {
-                subtract(bytes, mean, out);
-            }
-            Normalization::MeanImage(mean) => view.trace([h, w], |pixel, source| {
+        let place = |c: usize, pixel: usize| c * of_channel + pixel * of_pixel;
+        match (&self.normalization, &look.colour) {
+            (Normalization::MeanImage(mean), None) => look.view.trace([h, w], |pixel, source| {
                 for c in 0..channels {
                     let number = source.map(|at| c * plane + at);
                     let number = number.map_or(0.0, |at| f64::from(bytes[at]) - mean[at]);
-                    out[c * of_channel + pixel * of_pixel] = T::from_f64(number);
+                    put(pixel, place(c, pixel), number);
                 }
             }),
-            Normalization::Channels { .. } => view.trace([h, w], |pixel, source| {
+            (Normalization::Channels { .. }, None) => look.view.trace([h, w], |pixel, source| {
                 for (c, numbers) in self.table.chunks_exact(256).enumerate() {
                     let byte = source.map(|at| usize::from(bytes[c * plane + at]));
-                    let number = byte.map_or(0.0, |byte| numbers[byte]);
-                    out[c * of_channel + pixel * of_pixel] = T::from_f64(number);
+                    put(pixel, place(c, pixel), byte.map_or(0.0, |byte| numbers[byte]));
+                }
+            }),
+            (normalization, Some(colour)) => look.view.trace([h, w], |pixel, source| {
+                let grey = source.map_or(0.0, |at| Colour::grey_at(bytes, at, channels));
+                for c in 0..channels {
+                    let number = source.map(|at| {
+                        let changed = colour.change(f64::from(bytes[c * plane + at]), grey);
+                        match normalization {
+                            Normalization::MeanImage(mean) => changed - mean[c * plane + at],
+                            Normalization::Channels { mean, std } => {
+                                (changed / 255.0 - mean[c]) / std[c]
+                            }
+                        }
+                    });
+                    put(pixel, place(c, pixel), number.unwrap_or(0.0));
                 }
             }),
         }
@@ -199,6 +259,6 @@ impl Examples for Pictures {
     }
 
     fn batch(&self, indices: &[usize], dtype: DType, order: Order) -> Tensor {
-        self.batch_of(indices, dtype, order, |_| View::default())
+        self.batch_of(indices, dtype, order, |_| Look::default(), |_| None)
     }
 }

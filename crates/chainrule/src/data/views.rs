@@ -3,7 +3,7 @@
 //! Source: Krizhevsky 2012, who averages ten crops and mirror images.
 
 use super::Pictures;
-use super::augment::View;
+use super::augment::{Look, View};
 use crate::tensor::{DType, Order, Tensor};
 use crate::train::Examples;
 
@@ -42,7 +42,8 @@ impl Examples for Viewed<'_> {
     }
 
     fn batch(&self, indices: &[usize], dtype: DType, order: Order) -> Tensor {
-        self.pictures.batch_of(indices, dtype, order, |_| self.view)
+        let look = |_| Look { view: self.view, colour: None };
+        self.pictures.batch_of(indices, dtype, order, look, |_| None)
     }
 }
 

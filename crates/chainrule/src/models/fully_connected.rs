@@ -14,6 +14,7 @@ pub use config::{FullyConnectedConfig, Norm};
 use super::loss::add_l2;
 use super::summary::Layer;
 use super::{Model, Param, Trace, one_hot, place};
+use crate::ops::Targets;
 use crate::ops::affine_norm_relu::{self as hidden, Dropout, Norm as LayerNorm};
 use crate::ops::batch_norm::{BatchNormParams, RunningStats};
 use crate::ops::{Mode, affine};
@@ -188,10 +189,10 @@ impl Model for FullyConnectedNet {
         self.scores_with(x, &mut Rng::new(0))
     }
 
-    fn loss(
+    fn loss_of(
         &mut self,
         x: &Tensor,
-        labels: &[usize],
+        targets: Targets<'_>,
         rng: &mut Rng,
         grads: &mut Vec<Tensor>,
     ) -> f64 {
@@ -205,7 +206,7 @@ impl Model for FullyConnectedNet {
         }
         self.running = running;
         let (scores, top) = self.top(&h);
-        let (loss, dscores) = self.config.loss.of(&scores, labels);
+        let (loss, dscores) = self.config.loss.of(&scores, targets);
         // The gradients arrive from the top down: they are pushed in reverse and turned around at the end.
         grads.clear();
         let [mut dh, dw, db] =

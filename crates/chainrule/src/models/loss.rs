@@ -1,8 +1,9 @@
 //! What stands on top of every model: the loss of its scores, and the regularization of its weights.
 
 use super::Param;
+use crate::check;
 use crate::ops::softmax_cross_entropy::CrossEntropyParams;
-use crate::ops::{multiclass_svm, softmax_cross_entropy};
+use crate::ops::{Targets, multiclass_svm, soft_cross_entropy, softmax_cross_entropy};
 use crate::tensor::{Tensor, float};
 use chainrule_kernels::reduce::regularize;
 
@@ -28,18 +29,27 @@ impl Loss {
     /// The loss of scores (N, C), and its gradient by the scores.
     ///
     /// # Panics
-    /// If there is not one label a row, each below C.
+    /// If there is not one label a row, each below C, or there are shares and it is the hinge loss, which takes classes.
     #[track_caller]
-    pub fn of(&self, scores: &Tensor, labels: &[usize]) -> (f64, Tensor) {
-        match *self {
-            Loss::Softmax { label_smoothing } => {
+    pub fn of(&self, scores: &Tensor, targets: Targets<'_>) -> (f64, Tensor) {
+        match (*self, targets) {
+            (Loss::Softmax { label_smoothing }, Targets::Classes(labels)) => {
                 let params = CrossEntropyParams { label_smoothing };
                 let (loss, cache) = softmax_cross_entropy::forward(scores, labels, &params);
                 (loss, softmax_cross_entropy::backward(&cache))
             }
-            Loss::Svm => {
+            (Loss::Softmax { label_smoothing }, Targets::Shares(shares)) => {
+                let params = CrossEntropyParams { label_smoothing };
+                let (loss, cache) = soft_cross_entropy::forward(scores, shares, &params);
+                (loss, soft_cross_entropy::backward_scores(&cache))
+            }
+            (Loss::Svm, Targets::Classes(labels)) => {
                 let (loss, cache) = multiclass_svm::forward(scores, labels);
                 (loss, multiclass_svm::backward(&cache))
+            }
+            (Loss::Svm, Targets::Shares(shares)) => {
+                let reason = "the hinge loss takes one class an example, not shares of several";
+                check::fail("multiclass_svm", reason, &[("shares", shares, "N C")], "");
             }
         }
     }

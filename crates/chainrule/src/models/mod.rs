@@ -34,10 +34,10 @@ pub use three_layer_conv::{ThreeLayerConvConfig, ThreeLayerConvNet};
 pub use vgg::vgg;
 
 use crate::check;
+use crate::ops::Targets;
 use crate::ops::batch_norm::RunningStats;
 use crate::rng::Rng;
-use crate::tensor::{DType, Order, Tensor, float};
-use chainrule_kernels::Real;
+use crate::tensor::{DType, Order, Tensor};
 
 /// A learned tensor.
 #[derive(Clone, Debug)]
@@ -93,8 +93,24 @@ pub trait Model {
     /// Train mode: the loss, and in `grads` a gradient for every parameter, in their order. Updates running averages.
     ///
     /// `grads` is cleared first; a caller who passes the same vector again saves its allocation.
-    fn loss(&mut self, x: &Tensor, labels: &[usize], rng: &mut Rng, grads: &mut Vec<Tensor>)
-    -> f64;
+    fn loss_of(
+        &mut self,
+        x: &Tensor,
+        targets: Targets<'_>,
+        rng: &mut Rng,
+        grads: &mut Vec<Tensor>,
+    ) -> f64;
+
+    /// The same for examples with one right class each.
+    fn loss(
+        &mut self,
+        x: &Tensor,
+        labels: &[usize],
+        rng: &mut Rng,
+        grads: &mut Vec<Tensor>,
+    ) -> f64 {
+        self.loss_of(x, Targets::Classes(labels), rng, grads)
+    }
 
     /// Test mode: what the score of class `classes[i]` owes to picture `i` of x, and to what the last convolution saw of it.
     ///
@@ -136,12 +152,7 @@ pub struct Trace {
 #[track_caller]
 fn one_hot(scores: &Tensor, classes: &[usize]) -> Tensor {
     check::labels("trace", scores, classes);
-    let (mut d, width) = (scores.zeros_like(), scores.shape()[1]);
-    float!(d.dtype(), T => {
-        let rows = d.data_mut::<T>().chunks_exact_mut(width);
-        rows.zip(classes).for_each(|(row, class)| row[*class] = T::ONE);
-    });
-    d
+    Tensor::one_hot(classes, scores.shape()[1], scores.dtype())
 }
 
 /// Running averages by name: `running_mean1`, `running_var1`, `running_mean2`, ...

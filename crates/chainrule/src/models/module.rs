@@ -6,6 +6,7 @@ use super::summary::Layer;
 use super::{Loss, Model, Param, Trace, one_hot};
 use crate::error::{Error, Result};
 use crate::nn::{Entry, EntryMut, Module, Path, first_not_finite, trace};
+use crate::ops::Targets;
 use crate::rng::Rng;
 use crate::tape::{Leaf, Mode, Tape};
 use crate::tensor::{DType, Order, Tensor};
@@ -265,17 +266,17 @@ impl<M: Module> Model for ModuleModel<M> {
         Trace { scores: scores.value().clone(), dx, features: None }
     }
 
-    fn loss(
+    fn loss_of(
         &mut self,
         x: &Tensor,
-        labels: &[usize],
+        targets: Targets<'_>,
         rng: &mut Rng,
         grads: &mut Vec<Tensor>,
     ) -> f64 {
         self.hand_back();
         std::mem::swap(rng, &mut *self.tape.rng());
         let scores = self.tape.constant(x.clone()).apply(&self.inner.get_mut().module);
-        let (loss, dscores) = self.loss.of(scores.value(), labels);
+        let (loss, dscores) = self.loss.of(scores.value(), targets);
         // The gradients of the last step make room for those of this one.
         grads.clear();
         let mut found = scores.backward_from(&dscores);

@@ -18,6 +18,7 @@ use super::loss::{Loss, add_l2};
 use super::summary::Layer;
 use super::{Model, Param, Trace, checks, one_hot, place};
 use crate::error::{Error, Result};
+use crate::ops::Targets;
 use crate::ops::batch_norm::{BatchNormParams, RunningStats};
 use crate::ops::conv_norm_relu::{self, Norm};
 use crate::ops::conv2d::Conv2dParams;
@@ -221,7 +222,13 @@ impl Model for SmallConvNet {
         self.top(&h).0
     }
 
-    fn loss(&mut self, x: &Tensor, labels: &[usize], _: &mut Rng, grads: &mut Vec<Tensor>) -> f64 {
+    fn loss_of(
+        &mut self,
+        x: &Tensor,
+        targets: Targets<'_>,
+        _: &mut Rng,
+        grads: &mut Vec<Tensor>,
+    ) -> f64 {
         let mut running = std::mem::take(&mut self.running);
         let mut caches = std::mem::take(&mut self.caches);
         let mut h = x.clone();
@@ -232,7 +239,7 @@ impl Model for SmallConvNet {
         }
         self.running = running;
         let (scores, top) = self.top(&h);
-        let (loss, dscores) = self.config.loss.of(&scores, labels);
+        let (loss, dscores) = self.config.loss.of(&scores, targets);
         let affine::Grads { dx, dw, db } = affine::backward(&dscores, &top);
         let mut dh = Some(dx.into_pictures(*h.shape()));
         drop((h, top));

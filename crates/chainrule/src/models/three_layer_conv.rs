@@ -14,6 +14,7 @@ use super::loss::{Loss, add_l2};
 use super::summary::Layer;
 use super::{Model, Param, Trace, checks, one_hot, place};
 use crate::error::{Error, Result};
+use crate::ops::Targets;
 use crate::ops::conv2d::Conv2dParams;
 use crate::ops::max_pool2d::MaxPool2dParams;
 use crate::ops::{affine, affine_relu, conv_relu_pool};
@@ -254,9 +255,15 @@ impl Model for ThreeLayerConvNet {
         self.forward(x).0
     }
 
-    fn loss(&mut self, x: &Tensor, labels: &[usize], _: &mut Rng, grads: &mut Vec<Tensor>) -> f64 {
+    fn loss_of(
+        &mut self,
+        x: &Tensor,
+        targets: Targets<'_>,
+        _: &mut Rng,
+        grads: &mut Vec<Tensor>,
+    ) -> f64 {
         let (scores, caches) = self.forward(x);
-        let (loss, dscores) = self.config.loss.of(&scores, labels);
+        let (loss, dscores) = self.config.loss.of(&scores, targets);
         // The gradients of the last step make room for those of this one.
         grads.clear();
         // What a layer has kept is let go of when its gradients are there, for the convolution needs most room of all.

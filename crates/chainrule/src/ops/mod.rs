@@ -33,6 +33,7 @@ pub mod permute;
 pub mod prelu;
 pub mod reshape;
 pub mod slice;
+pub mod soft_cross_entropy;
 pub mod softmax;
 pub mod softmax_cross_entropy;
 pub mod spatial_batch_norm;
@@ -42,6 +43,7 @@ pub mod variance;
 
 use crate::gradcheck::Case;
 pub use crate::tape::Mode;
+pub use soft_cross_entropy::Targets;
 
 /// An op of the library: what `gradcheck` runs.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +84,7 @@ ops![
     batch_norm,
     layer_norm,
     softmax_cross_entropy,
+    soft_cross_entropy,
     multiclass_svm,
     conv2d,
     im2col,

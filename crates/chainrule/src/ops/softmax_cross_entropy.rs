@@ -88,15 +88,6 @@ impl Var {
         let loss = Tensor::scalar(loss, self.dtype());
         on.record(loss, cache, backward_for)
     }
-
-    /// The mean cross-entropy of these scores (N, C) without label smoothing.
-    ///
-    /// # Panics
-    /// As [`forward`].
-    #[track_caller]
-    pub fn cross_entropy(&self, labels: &[usize]) -> Var {
-        self.softmax_cross_entropy(labels, &CrossEntropyParams::default())
-    }
 }
 
 /// The cases of the gradient check.

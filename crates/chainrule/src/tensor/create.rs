@@ -51,6 +51,22 @@ impl Tensor {
         t
     }
 
+    /// For each label a row (classes) with 1 at its place and 0 elsewhere: (N, classes).
+    ///
+    /// # Panics
+    /// If a label is not below `classes`.
+    #[track_caller]
+    pub fn one_hot(labels: &[usize], classes: usize, dtype: DType) -> Tensor {
+        let mut t = Tensor::zeros([labels.len(), classes], dtype);
+        float!(dtype, T => {
+            for (row, label) in t.data_mut::<T>().chunks_exact_mut(classes.max(1)).zip(labels) {
+                assert!(*label < classes, "one_hot: label {label} is not below {classes}");
+                row[*label] = T::ONE;
+            }
+        });
+        t
+    }
+
     /// A tensor whose values are unspecified, for results that are about to be written in full.
     pub(crate) fn dirty(shape: impl Into<Shape>, dtype: DType, order: Order) -> Tensor {
         let shape = shape.into();

@@ -19,7 +19,7 @@ mod weights;
 
 pub use accuracy::{Confusion, accuracy, argmax_rows, predictions};
 pub use clip::global_norm;
-pub use examples::{Arrays, Examples};
+pub use examples::{Arrays, Examples, Labels, nth_batch, training_step};
 pub use groups::Group;
 pub use log::{LoggedCheck, LoggedStep, Metrics};
 pub use metrics::{ClassScore, ClassScores, Evaluation};

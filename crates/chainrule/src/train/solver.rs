@@ -1,7 +1,7 @@
 //! The training loop, as the course's Solver runs it, with our choices as options.
 
-use super::Examples;
 use super::accuracy::accuracy;
+use super::examples::{Examples, Labels, nth_batch, training_step};
 use super::observer::{CheckEvent, Flow, Moment, Observer, StepEvent};
 use super::options::{OnNonFinite, Sampling, SolverOptions};
 use super::state::Best;
@@ -46,7 +46,7 @@ pub struct Solver<'a> {
     /// The order in which the epoch visits the examples; empty while it has none.
     pub(super) order: Vec<usize>,
     pub(super) indices: Vec<usize>,
-    pub(super) labels: Vec<usize>,
+    pub(super) labels: Labels,
     pub(super) grads: Vec<Tensor>,
     /// The averages of the weights; none before the first step, or if they are not wanted.
     pub(super) averages: Vec<Tensor>,
@@ -95,7 +95,7 @@ impl<'a> Solver<'a> {
             waited: 0,
             order: Vec::new(),
             indices: Vec::new(),
-            labels: Vec::new(),
+            labels: Labels::default(),
             grads: Vec::new(),
             averages: Vec::new(),
             treatment,
@@ -211,11 +211,9 @@ impl<'a> Solver<'a> {
     pub fn step(&mut self, t: usize, learning_rate: f64, rng: &mut Rng) -> Result<f64> {
         self.sample(t, rng);
         let epoch = (t / self.steps_per_epoch()) as u64;
-        let (dtype, order) = (self.model.dtype(), self.model.order());
-        let x = self.train.training_batch(&self.indices, epoch, dtype, order);
-        self.labels.clear();
-        self.labels.extend(self.indices.iter().map(|i| self.train.label(*i)));
-        let loss = self.model.loss(&x, &self.labels, rng, &mut self.grads);
+        let form = (self.model.dtype(), self.model.order());
+        let x = training_step(self.train, &self.indices, epoch, form, &mut self.labels);
+        let loss = self.model.loss_of(&x, (&self.labels).into(), rng, &mut self.grads);
         if self.options.on_non_finite == OnNonFinite::Stop {
             let again = || {
                 let mut rng = rng.clone();
@@ -256,8 +254,7 @@ impl<'a> Solver<'a> {
             rng.epoch_order(n, &mut self.order);
         }
         self.indices.clear();
-        self.indices
-            .extend_from_slice(&self.order[(within * batch).min(n)..((within + 1) * batch).min(n)]);
+        self.indices.extend_from_slice(nth_batch(&self.order, batch, within));
     }
 
     /// Measures both accuracies, by the averages of the weights if there are any, and remembers the model if it is the best so far.

@@ -15,7 +15,6 @@ impl Plan {
         one_of("on-nan", &self.on_nan, &["stop", "continue"])?;
         as_flags(self.checkpoint_every.parse::<Cadence>().map(drop))?;
         one_of("normalize", &self.normalize, &Normalization::NAMES)?;
-        as_flags(Augment::named(&self.augment))?;
         one_of("decay-of", &self.decay_of, &["weights", "all"])?;
         as_flags(Group::rates(&self.rates))?;
         require(
@@ -23,6 +22,13 @@ impl Plan {
             "ema",
             &self.ema.to_string(),
             "it must be at least 0 and below 1",
+        )?;
+        let mixes = as_flags(Augment::named(&self.augment))?.mixes();
+        require(
+            !mixes || self.loss == "softmax",
+            "augment",
+            "mixed pictures are of two classes, and only the softmax loss takes that",
+            "leave mixup and cutmix away with --loss svm",
         )?;
         let positive = [
             ("epochs", self.epochs),
