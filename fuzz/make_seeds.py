@@ -93,3 +93,11 @@ for mode, channels in (("L", 1), ("RGB", 3), ("RGBA", 4), ("LA", 2), ("P", 1), (
         except (OSError, ValueError, KeyError):
             continue  # not every format has every mode
         seed("images", f"tiny-{mode.replace(';', '')}.{kind}", out.getvalue())
+arrays = {name: np.arange(int(np.prod(shape)), dtype="<f4").reshape(shape) for name, shape in tensors.items()}
+for name, save in [("stored", np.savez), ("packed", np.savez_compressed)]:
+    out = io.BytesIO()
+    save(out, **arrays)
+    seed("npz", name, out.getvalue())
+transposed = io.BytesIO()
+np.savez(transposed, **{name: np.asfortranarray(a) for name, a in arrays.items()})
+seed("npz", "transposed", transposed.getvalue())

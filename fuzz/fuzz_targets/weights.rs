@@ -6,7 +6,7 @@ use chainrule::train::load_weights;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let path = std::env::temp_dir().join(format!("chainrule-fuzz-weights-{}", std::process::id()));
+    let path = std::env::temp_dir().join(format!("chainrule-fuzz-weights-{}.safetensors", std::process::id()));
     std::fs::write(&path, bytes).expect("a scratch file");
     let config = FullyConnectedConfig {
         input_shape: vec![1, 2, 2],

@@ -23,7 +23,7 @@ use chainrule_kernels::environment;
 use clap::{Parser, Subcommand};
 use commands::{
     bench, compare, data, eval, explain, gradcheck, home, lab, lr_find, predict,
-    report as report_again, runs, search, summary, train,
+    report as report_again, runs, search, summary, train, weights,
 };
 use std::process::ExitCode;
 
@@ -59,6 +59,8 @@ enum Command {
     Gradcheck(gradcheck::GradcheckArgs),
     /// Show a model's layers, output shapes, parameters, multiply-adds and memory
     Summary(Box<summary::SummaryArgs>),
+    /// List the tensors of a run's model, or write them into a file for PyTorch or NumPy
+    Weights(weights::WeightsArgs),
     /// Fetch a published data set, or look at what a directory holds
     Data(data::DataArgs),
     /// Time training and inference on the reference workloads
@@ -94,6 +96,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::LrFind(args)) => lr_find::run(*args),
         Some(Command::Gradcheck(args)) => gradcheck::run(&args),
         Some(Command::Summary(args)) => summary::run(*args),
+        Some(Command::Weights(args)) => weights::run(&args),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Lab(args)) => lab::run(&args),

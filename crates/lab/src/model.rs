@@ -17,6 +17,17 @@ pub fn build(plan: &Plan, shape: &[usize], classes: usize) -> Result<Box<dyn Mod
     as_flags(plan.architecture()?.make(&task, &plan.model_config()?, &mut Rng::new(plan.seed)))
 }
 
+/// Gives a new model the weights that its plan begins with, if it names a file of them.
+///
+/// # Errors
+/// If the file cannot be read, or is of another model.
+pub fn begin_with_init(plan: &Plan, model: &mut dyn Model) -> Result<()> {
+    if !plan.weights.as_os_str().is_empty() {
+        load_weights(model, &plan.weights)?;
+    }
+    Ok(())
+}
+
 /// A model as a run left it, with all that is needed to use it.
 pub struct Trained {
     /// The settings of the run.

@@ -98,6 +98,8 @@ settings! {
     seed: u64 = 0;
     /// Threads; results do not depend on it. 0 for all processors
     threads: usize = 0;
+    /// Begin with the weights of this file (.safetensors or .npz, as `chainrule weights` writes them) instead of random ones
+    weights: PathBuf = PathBuf::new();
     /// A directory with CIFAR-10, MNIST or pictures in folders, or an archive of CIFAR-10; without it the embedded excerpt
     data: PathBuf = PathBuf::new();
     /// Leave pictures out that cannot be read, instead of refusing them all (pictures in folders)
@@ -139,10 +141,11 @@ settings! {
     /// Share of the target spread evenly over all classes (softmax) [default: the model's]
     label_smoothing: f64;
     /// How bytes become numbers: mean-image (less the mean of each pixel), channels (less the mean of each channel, over its
-    /// standard deviation) [default: the model's]
+    /// standard deviation), cifar10 (the same with the usual constants), to-tensor (over 255) [default: the model's]
     normalize: String;
     /// How training pictures change from epoch to epoch: none, or some of flip, crop (by up to 4 pixels), cutout (of 8 x 8
-    /// pixels), as in flip,crop [default: the model's]
+    /// pixels), erase (with probability 0.5), jitter (colours, by 0.4), mixup, cutmix (softmax), as in flip,crop:2,mixup:0.2,
+    /// amounts behind colons [default: the model's]
     augment: String;
 
     open:

@@ -29,4 +29,4 @@ pub use rate::{RateCurve, RateRange};
 pub use solver::{History, Solver};
 pub use state::{Best, SolverState};
 pub use tensorboard::EventWriter;
-pub use weights::{load_weights, save_weights, write_atomically};
+pub use weights::{load_module, load_weights, save_module, save_weights, write_atomically};

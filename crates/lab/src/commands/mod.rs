@@ -15,3 +15,4 @@ pub mod runs;
 pub mod search;
 pub mod summary;
 pub mod train;
+pub mod weights;

@@ -69,6 +69,9 @@ pub fn in_directory(plan: Plan) -> Result<ExitCode> {
 fn carry_out(plan: Plan, before: Option<Before>, started: Instant) -> Result<ExitCode> {
     let resumed = before.is_some();
     let Ready { splits, about, mut model, rule, options } = Ready::new(&plan)?;
+    if before.is_none() {
+        model::begin_with_init(&plan, &mut *model)?;
+    }
     let (mut run, found) = match before {
         Some(Before { run, found }) => (run, found),
         None => (Run::create(&plan)?, None),

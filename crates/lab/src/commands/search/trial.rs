@@ -2,6 +2,7 @@
 
 use super::journal::Ended;
 use crate::commands::train::{Ready, ready_to_learn};
+use crate::model::begin_with_init;
 use crate::results::{Outcome, command_line, keep_weights};
 use crate::run::Run;
 use crate::settings::Plan;
@@ -45,6 +46,9 @@ pub fn advance(
     let Ready { splits, about, mut model, rule, options } =
         Ready::with(plan, pictures::chosen(splits.clone(), plan)?)?;
     let (mut run, found) = open(directory, plan)?;
+    if found.is_none() {
+        begin_with_init(plan, &mut *model)?;
+    }
     about.write(directory)?;
     let (train, val) = (ready_to_learn(plan, &splits, &about)?, about.seen(&splits.val));
     let mut solver = Solver::new(&mut *model, rule, &train, &val, options);
