@@ -1,6 +1,7 @@
 //! Batches of matrices transposed: how pictures change their memory order.
 
 use crate::buffer::Element;
+use crate::square::{self, SIDE};
 use crate::threads::parallel_chunks;
 
 /// Elements that one task writes, about.
@@ -47,10 +48,28 @@ crate::multiversion! {
             let j = first + t * TILE;
             for i in (0..rows).step_by(TILE) {
                 let height = TILE.min(rows - i);
+                if height == TILE && to.len() == TILE * rows {
+                    squares(&from[i * cols + j..], cols, &mut to[i..], rows);
+                    continue;
+                }
                 for (j, to) in (j..).zip(to.chunks_exact_mut(rows)) {
                     let column = from[i * cols + j..].iter().step_by(cols);
                     to[i..i + height].iter_mut().zip(column).for_each(|(t, f)| *t = *f);
                 }
+            }
+        }
+    }
+}
+
+/// A whole tile, square by square.
+#[inline(always)]
+fn squares<T: Element>(from: &[T], cols: usize, to: &mut [T], rows: usize) {
+    for i in (0..TILE).step_by(SIDE) {
+        for j in (0..TILE).step_by(SIDE) {
+            let square: [[T; SIDE]; SIDE] =
+                std::array::from_fn(|r| from[(i + r) * cols + j..].as_chunks().0[0]);
+            for (c, column) in square::transpose(square).into_iter().enumerate() {
+                to[(j + c) * rows + i..].as_chunks_mut().0[0] = column;
             }
         }
     }

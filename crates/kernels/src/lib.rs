@@ -18,6 +18,7 @@ pub mod real;
 pub mod reduce;
 pub mod simd;
 pub mod softmax;
+mod square;
 pub mod strided;
 pub mod threads;
 pub mod update;

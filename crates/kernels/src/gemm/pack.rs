@@ -2,6 +2,7 @@
 
 use super::{Kernels, Mat};
 use crate::real::Real;
+use crate::square::{SIDE, transpose};
 use crate::threads::Shared;
 use std::ops::Range;
 
@@ -77,9 +78,6 @@ crate::multiversion! {
     }
 }
 
-/// The side of the squares in which a transposing copy goes.
-const SIDE: usize = 8;
-
 crate::multiversion! {
     /// From a matrix whose columns are contiguous, or that has any strides.
     fn copy_columns<T: Real>(from: Mat<'_, T>, width: usize, to: &mut [T]) {
@@ -89,9 +87,9 @@ crate::multiversion! {
             for j in (0..cols).step_by(SIDE) {
                 let columns: [[T; SIDE]; SIDE] =
                     std::array::from_fn(|c| from.data[i + (j + c) * from.col..].as_chunks().0[0]);
-                for r in 0..SIDE {
+                for (r, row) in transpose(columns).into_iter().enumerate() {
                     let (to, _) = to[(i + r) * width + j..].as_chunks_mut::<SIDE>();
-                    to[0] = columns.map(|column| column[r]);
+                    to[0] = row;
                 }
             }
         }
