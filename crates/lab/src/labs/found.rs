@@ -2,6 +2,7 @@
 //! until a page is made of it.
 
 use crate::report::plot::Plot;
+use chainrule::gradcheck::{numerical_gradient_array, rel_error};
 use chainrule::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -143,6 +144,30 @@ impl Found {
         let within = if tol == 0.0 { String::new() } else { format!(", within {}", share(tol)) };
         let (value, printed) = (digits(value), digits(printed));
         self.check(what, value, format!("{printed} as the course printed{within}"), passed);
+    }
+
+    /// Prints means and deviations, and checks them against eight printed digits: within a unit of the last.
+    pub fn statistics(&mut self, title: &str, of: (Vec<f64>, Vec<f64>), printed: [&[f64]; 2]) {
+        self.print(title);
+        for ((name, ours), printed) in [("means", of.0), ("stds", of.1)].into_iter().zip(printed) {
+            self.print(format!("  {name}:  {}", numbers(&ours)));
+            let off = ours.iter().zip(printed).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            let what = format!("{title} {name}, off from the printed {}", numbers(printed));
+            self.check_below(what, off, 1.01e-8);
+        }
+    }
+
+    /// Compares a hand-derived gradient with numerical ones of `forward` at `x` (f64), beside the error that the course printed.
+    pub fn gradient(
+        &mut self,
+        name: &str,
+        (x, gradient, upstream): (&Tensor, &Tensor, &Tensor),
+        forward: impl Fn(&Tensor) -> Tensor,
+        printed: f64,
+    ) {
+        let error = rel_error(&numerical_gradient_array(forward, x, upstream, 1e-5), gradient);
+        self.print(format!("{name} error:  {error:e} (printed by the course: {printed:e})"));
+        self.check_below(format!("error of {name}"), error, 1e-6);
     }
 
     /// Keeps numbers for later cells, which ask for them with `Context::kept`.

@@ -9,6 +9,7 @@
 //! `markdown.rs` write what was found.
 
 mod batch_normalization;
+mod convolutional_networks;
 mod course;
 mod dropout;
 pub mod engine;
@@ -56,8 +57,13 @@ pub struct Cell {
 }
 
 /// All of them.
-pub static LABS: &[&Lab] =
-    &[&fully_connected_nets::LAB, &batch_normalization::LAB, &dropout::LAB, &image_processing::LAB];
+pub static LABS: &[&Lab] = &[
+    &fully_connected_nets::LAB,
+    &batch_normalization::LAB,
+    &dropout::LAB,
+    &convolutional_networks::LAB,
+    &image_processing::LAB,
+];
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The layers by themselves: statistics and gradients.
 
-use super::super::found::{numbers, of_columns};
+use super::super::found::of_columns;
 use super::super::{Context, Found};
 use anyhow::Result;
 use chainrule::gradcheck::{numerical_gradient_array, rel_error};
@@ -29,17 +29,6 @@ fn two_layers(x: &Tensor, w1: &Tensor, w2: &Tensor) -> Tensor {
     product(&relu::forward(&product(x, w1)).0, w2)
 }
 
-/// Prints means and deviations, and checks them against eight printed digits: within a unit of the last.
-fn statistics(found: &mut Found, title: &str, of: (Vec<f64>, Vec<f64>), printed: [&[f64]; 2]) {
-    found.print(title);
-    for ((name, ours), printed) in [("means", of.0), ("stds", of.1)].into_iter().zip(printed) {
-        found.print(format!("  {name}:  {}", numbers(&ours)));
-        let off = ours.iter().zip(printed).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        let what = format!("{title} {name}, off from the printed {}", numbers(printed));
-        found.check_below(what, off, 1.01e-8);
-    }
-}
-
 pub fn batch_in_training(context: &mut Context<'_>) -> Result<Found> {
     let mut found = Found::default();
     context.seed(231);
@@ -58,11 +47,11 @@ pub fn batch_in_training(context: &mut Context<'_>) -> Result<Found> {
     // end
     let before =
         [&[-2.3814598, -13.18038246, 1.91780462][..], &[27.18502186, 34.21455511, 37.68611762]];
-    statistics(&mut found, "Before batch norm:", of_columns(&a), before);
+    found.statistics("Before batch norm:", of_columns(&a), before);
     let after = [&[0.0, 0.0, 0.0][..], &[0.99999999, 1.0, 1.0]];
-    statistics(&mut found, "With scale 1 and shift 0:", of_columns(&unit), after);
+    found.statistics("With scale 1 and shift 0:", of_columns(&unit), after);
     let after = [&[11.0, 12.0, 13.0][..], &[0.99999999, 1.99999999, 2.99999999]];
-    statistics(&mut found, "With scales 1 2 3, shifts 11 12 13:", of_columns(&scaled), after);
+    found.statistics("With scales 1 2 3, shifts 11 12 13:", of_columns(&scaled), after);
     found.text(
         "The deviations are a little below 1 because 0.00001 is added to the variance before its root is taken.",
     );
@@ -87,7 +76,7 @@ pub fn batch_in_testing(context: &mut Context<'_>) -> Result<Found> {
     // end
     let printed =
         [&[-0.03927354, -0.04349152, -0.10452688][..], &[1.01531428, 1.01238373, 0.97819988]];
-    statistics(&mut found, "After batch norm in test mode:", of_columns(&y), printed);
+    found.statistics("After batch norm in test mode:", of_columns(&y), printed);
     Ok(found)
 }
 
@@ -184,11 +173,11 @@ pub fn layer_statistics(context: &mut Context<'_>) -> Result<Found> {
         &[-59.06673243, -47.60782686, -43.31137368, -26.40991744][..],
         &[10.07429373, 28.39478981, 35.28360729, 4.01831507],
     ];
-    statistics(&mut found, "Before layer norm:", rows(&a), before);
+    found.statistics("Before layer norm:", rows(&a), before);
     let after = [&[0.0; 4][..], &[0.99999995, 0.99999999, 1.0, 0.99999969]];
-    statistics(&mut found, "With scale 1 and shift 0:", rows(&unit), after);
+    found.statistics("With scale 1 and shift 0:", rows(&unit), after);
     let after = [&[5.0; 4][..], &[2.99999985, 2.99999998, 2.99999999, 2.99999907]];
-    statistics(&mut found, "With scale 3 and shift 5:", rows(&scaled), after);
+    found.statistics("With scale 3 and shift 5:", rows(&scaled), after);
     Ok(found)
 }
 
