@@ -21,7 +21,7 @@ pub fn build(plan: &Plan, shape: &[usize], classes: usize) -> Result<Box<dyn Mod
 ///
 /// # Errors
 /// If the file cannot be read, or is of another model.
-pub fn begin_with_init(plan: &Plan, model: &mut dyn Model) -> Result<()> {
+pub fn begin_with_weights(plan: &Plan, model: &mut dyn Model) -> Result<()> {
     if !plan.weights.as_os_str().is_empty() {
         load_weights(model, &plan.weights)?;
     }

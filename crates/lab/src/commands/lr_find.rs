@@ -1,7 +1,7 @@
 //! `chainrule lr-find`: which learning rate a network likes, seen in one short training that is thrown away.
 
 use super::train::{Ready, ready_to_learn};
-use crate::model::begin_with_init;
+use crate::model::begin_with_weights;
 use crate::settings::Settings;
 use crate::{report, results, show};
 use anstyle::AnsiColor;
@@ -35,7 +35,7 @@ pub struct LrFindArgs {
 pub fn run(args: LrFindArgs) -> Result<ExitCode> {
     let plan = args.settings.complete(None)?;
     let Ready { splits, about, mut model, rule, options } = Ready::new(&plan)?;
-    begin_with_init(&plan, &mut *model)?;
+    begin_with_weights(&plan, &mut *model)?;
     let title = format!("{} on the {}", model.title(), splits.name);
     let (train, val) = (ready_to_learn(&plan, &splits, &about)?, about.seen(&splits.val));
     let mut solver = Solver::new(&mut *model, rule, &train, &val, options);

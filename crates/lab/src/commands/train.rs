@@ -70,7 +70,7 @@ fn carry_out(plan: Plan, before: Option<Before>, started: Instant) -> Result<Exi
     let resumed = before.is_some();
     let Ready { splits, about, mut model, rule, options } = Ready::new(&plan)?;
     if before.is_none() {
-        model::begin_with_init(&plan, &mut *model)?;
+        model::begin_with_weights(&plan, &mut *model)?;
     }
     let (mut run, found) = match before {
         Some(Before { run, found }) => (run, found),

@@ -2,7 +2,7 @@
 
 use super::journal::Ended;
 use crate::commands::train::{Ready, ready_to_learn};
-use crate::model::begin_with_init;
+use crate::model::begin_with_weights;
 use crate::results::{Outcome, command_line, keep_weights};
 use crate::run::Run;
 use crate::settings::Plan;
@@ -47,7 +47,7 @@ pub fn advance(
         Ready::with(plan, pictures::chosen(splits.clone(), plan)?)?;
     let (mut run, found) = open(directory, plan)?;
     if found.is_none() {
-        begin_with_init(plan, &mut *model)?;
+        begin_with_weights(plan, &mut *model)?;
     }
     about.write(directory)?;
     let (train, val) = (ready_to_learn(plan, &splits, &about)?, about.seen(&splits.val));
