@@ -46,7 +46,7 @@ enum Format {
 pub fn run(args: &LabArgs) -> Result<ExitCode> {
     if args.name == "list" {
         for lab in LABS {
-            show::line(format!("{:<22}{}", lab.name, lab.about));
+            show::line(format!("{:<24}{}", lab.name, lab.about));
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -134,9 +134,8 @@ struct Logs {
     hparam_search: Vec<PrintedTrial>,
 }
 
-static LOGS: LazyLock<Option<Logs>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../../data/course-logs.json")).ok()
-});
+static LOGS: LazyLock<Option<Logs>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../../../data/course-logs.json")).ok());
 
 /// The training of this name in `data/course-logs.json`.
 ///

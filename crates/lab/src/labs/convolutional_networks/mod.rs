@@ -9,7 +9,7 @@ use super::{Cell, Lab};
 
 pub const LAB: Lab = Lab {
     name: "convolutional-networks",
-    about: "convolution, pooling, a network of three layers, normalization of pictures",
+    about: "convolution, pooling, three layers, normalization",
     title: "Convolutional networks",
     sources: &[
         include_str!("mod.rs"),
