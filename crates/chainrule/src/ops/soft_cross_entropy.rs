@@ -138,7 +138,7 @@ impl Var {
     /// all classes as a tensor (N, C), which gets no gradient.
     ///
     /// # Panics
-    /// As [`softmax_cross_entropy::forward`] and [`forward`].
+    /// As [`softmax_cross_entropy`](super::softmax_cross_entropy::forward) and [`forward`].
     #[track_caller]
     pub fn cross_entropy<'a>(&self, targets: impl Into<Targets<'a>>) -> Var {
         let params = CrossEntropyParams::default();
