@@ -3,6 +3,8 @@
 mod board;
 mod commands;
 mod fetch;
+#[cfg(test)]
+mod garble;
 mod gather;
 mod labs;
 mod machine;

@@ -81,6 +81,22 @@ pub struct Recipe {
     pub augment: &'static str,
 }
 
+impl Recipe {
+    /// What convolutional nets with batch norm begin from on small sets of pictures; it is that of the default model.
+    pub(super) const CONVOLUTIONAL: Recipe = Recipe {
+        epochs: 25,
+        batch: 64,
+        optim: "adamw",
+        schedule: "one-cycle",
+        lr: 5e-3,
+        weight_decay: 0.01,
+        decay_of: "weights",
+        label_smoothing: 0.1,
+        normalize: "channels",
+        augment: "flip,crop",
+    };
+}
+
 /// An architecture in the list.
 pub struct Architecture {
     /// The name, as `--model` takes it.

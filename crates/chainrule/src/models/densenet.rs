@@ -23,18 +23,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     about: "dense blocks: every layer sees all before it",
     defaults: || ModelConfig { growth: Some(12), layers: Some(vec![6, 6, 6]), ..ModelConfig::NONE },
     small: || ModelConfig { growth: Some(3), layers: Some(vec![2, 1]), ..ModelConfig::NONE },
-    recipe: Recipe {
-        epochs: 15,
-        batch: 64,
-        optim: "adamw",
-        schedule: "one-cycle",
-        lr: 1e-2,
-        weight_decay: 0.05,
-        decay_of: "weights",
-        label_smoothing: 0.1,
-        normalize: "channels",
-        augment: "flip,crop",
-    },
+    recipe: Recipe { epochs: 15, lr: 1e-2, weight_decay: 0.05, ..Recipe::CONVOLUTIONAL },
     checks: || checks::module("densenet", 7),
     make: |task, values, rng| {
         let channels = module::channels("densenet", task)?;

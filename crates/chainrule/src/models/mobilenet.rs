@@ -31,18 +31,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         dropout_keep: Some(1.0),
         ..ModelConfig::NONE
     },
-    recipe: Recipe {
-        epochs: 25,
-        batch: 64,
-        optim: "adamw",
-        schedule: "one-cycle",
-        lr: 1e-2,
-        weight_decay: 0.02,
-        decay_of: "weights",
-        label_smoothing: 0.1,
-        normalize: "channels",
-        augment: "flip,crop",
-    },
+    recipe: Recipe { epochs: 25, lr: 1e-2, weight_decay: 0.02, ..Recipe::CONVOLUTIONAL },
     checks: || checks::module("mobilenet", 90),
     make: |task, values, rng| {
         let channels = module::channels("mobilenet", task)?;

@@ -25,18 +25,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         ..ModelConfig::NONE
     },
     small: || ModelConfig { channels: Some(vec![3, 4, 5, 6]), ..ModelConfig::NONE },
-    recipe: Recipe {
-        epochs: 12,
-        batch: 64,
-        optim: "adamw",
-        schedule: "one-cycle",
-        lr: 2e-3,
-        weight_decay: 0.05,
-        decay_of: "weights",
-        label_smoothing: 0.1,
-        normalize: "channels",
-        augment: "flip,crop",
-    },
+    recipe: Recipe { epochs: 12, lr: 2e-3, weight_decay: 0.05, ..Recipe::CONVOLUTIONAL },
     checks: || checks::module("resnet-18", 0),
     make: |task, values, rng| {
         let stages = stages(&values.channels);

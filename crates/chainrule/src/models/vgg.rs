@@ -29,18 +29,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         dropout_keep: Some(1.0),
         ..ModelConfig::NONE
     },
-    recipe: Recipe {
-        epochs: 20,
-        batch: 64,
-        optim: "adamw",
-        schedule: "one-cycle",
-        lr: 2e-3,
-        weight_decay: 0.05,
-        decay_of: "weights",
-        label_smoothing: 0.1,
-        normalize: "channels",
-        augment: "flip,crop",
-    },
+    recipe: Recipe { epochs: 20, lr: 2e-3, weight_decay: 0.05, ..Recipe::CONVOLUTIONAL },
     checks: || checks::module("vgg", 0),
     make: |task, values, rng| {
         let channels = module::channels("vgg", task)?;

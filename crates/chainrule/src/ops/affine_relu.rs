@@ -65,7 +65,7 @@ pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Ten
 }
 
 /// Quarters: products of them are sixteenths, which a shift by a thirty-second keeps from 0, ReLU's kink.
-fn quarters(v: f64) -> f64 {
+pub(super) fn quarters(v: f64) -> f64 {
     (v * 4.0).round() / 4.0
 }
 

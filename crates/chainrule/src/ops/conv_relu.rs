@@ -63,11 +63,6 @@ pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Ten
     conv2d::backward_for(needs, &elementwise::backward(dy, &cache.relu), &cache.conv)
 }
 
-/// Quarters: products of them are sixteenths, which a shift by a thirty-second keeps from 0, ReLU's kink.
-pub(super) fn quarters(v: f64) -> f64 {
-    (v * 4.0).round() / 4.0
-}
-
 impl Var {
     /// A convolution and a ReLU on the tape: see [`forward`].
     ///
@@ -85,6 +80,7 @@ impl Var {
 
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
+    use super::affine_relu::quarters;
     let case = |name, x: &[usize], w: &[usize], params: Conv2dParams, order: Order| {
         Case::new("conv_relu", name)
             .input_with("x", x, quarters)

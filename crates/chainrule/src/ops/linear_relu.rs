@@ -83,7 +83,7 @@ impl Var {
 
 /// The cases of the gradient check.
 pub fn checks() -> Vec<Case> {
-    use super::conv_relu::quarters;
+    use super::affine_relu::quarters;
     let case = |name, x: &[usize], m: usize| {
         Case::new("linear_relu", name)
             .input_with("x", x, quarters)

@@ -56,6 +56,7 @@ pub(super) fn from_table(table: toml::Table, path: &Path) -> Result<Settings> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::garble::garbled;
     use chainrule::rng::{Key, KeyedRng, Purpose};
 
     /// Whatever a file holds, it is read or refused in a sentence. Random changes of a whole configuration, the same each time;
@@ -85,13 +86,7 @@ mod tests {
         let mut random = KeyedRng::new(Key::new(0, Purpose::Check));
         let mut read = 0;
         for _ in 0..3000 {
-            let mut text: Vec<char> = whole.chars().collect();
-            for _ in 0..1 + random.below(3) {
-                let at = random.below(text.len());
-                let end = (at + random.below(12)).min(text.len());
-                text.splice(at..end, pieces[random.below(pieces.len())].chars());
-            }
-            let text: String = text.into_iter().collect();
+            let text = garbled(&whole, &pieces, &mut random);
             match parse(&text, Path::new("config.toml")) {
                 Ok(said) => read += usize::from(said.complete(None).is_ok()),
                 Err(error) => assert!(error.to_string().contains("config.toml"), "{error}: {text}"),

@@ -3,6 +3,7 @@
 use super::param::plain;
 use super::rungs::{Rung, best, rungs};
 use super::space::{SHIPPED, Space};
+use crate::garble::garbled;
 use chainrule::rng::{Key, KeyedRng, Purpose};
 use std::path::Path;
 
@@ -187,13 +188,7 @@ fn no_space_can_harm() {
     let mut random = KeyedRng::new(Key::new(0, Purpose::Check));
     let mut read = 0;
     for round in 0..3000 {
-        let mut text: Vec<char> = SHIPPED[round % SHIPPED.len()].2.chars().collect();
-        for _ in 0..1 + random.below(3) {
-            let at = random.below(text.len());
-            let end = (at + random.below(12)).min(text.len());
-            text.splice(at..end, pieces[random.below(pieces.len())].chars());
-        }
-        let text: String = text.into_iter().collect();
+        let text = garbled(SHIPPED[round % SHIPPED.len()].2, &pieces, &mut random);
         match parse(&text) {
             // All plans of a few trials: what it says is put together.
             Ok(space) if space.trials <= 27 => read += usize::from(space.plans().is_ok()),
