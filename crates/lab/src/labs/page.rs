@@ -192,10 +192,13 @@ pub fn index(settings: &Settings, extension: &str) -> String {
                 0 => String::new(),
                 _ => format!(" {held} of {all} checks hold."),
             };
+            let parts = match lab.cells.len() {
+                1 => "1 part".to_string(),
+                n => format!("{n} parts"),
+            };
             format!(
-                "<p class=\"cell\"><a href=\"{0}.{extension}\">{0}</a>: {1} parts.{held}</p>\n",
-                lab.name,
-                lab.cells.len()
+                "<p class=\"cell\"><a href=\"{0}.{extension}\">{0}</a>: {parts}.{held}</p>\n",
+                lab.name
             )
         } else {
             format!(

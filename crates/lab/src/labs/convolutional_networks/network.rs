@@ -26,7 +26,11 @@ pub fn first_loss(context: &mut Context<'_>) -> Result<Found> {
     found.print(format!("Initial loss (no regularization):  {plain}"));
     found.print(format!("Initial loss (with regularization):  {regularized}"));
     found.check_printed("loss", plain, 2.302586071243987, 1e-12);
-    found.check_printed("loss with regularization", regularized, 2.508255638232932, 1e-12);
+    found.check_printed("loss with regularization", regularized, 2.508255638232932, 1e-7);
+    found.text(
+        "The course adds up the squares of its weights in 32 bits, which moves the second loss by 2.7e-8; we add them up in 64, so \
+         that the reference value stands with a tolerance of 1e-7.",
+    );
     Ok(found)
 }
 
