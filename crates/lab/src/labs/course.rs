@@ -76,9 +76,11 @@ pub fn train(
 }
 
 /// Shows how far a training is.
-struct Shown<'a, 'b> {
-    context: &'a mut Context<'b>,
-    what: &'a str,
+pub struct Shown<'a, 'b> {
+    /// Where to show it.
+    pub context: &'a mut Context<'b>,
+    /// What is being trained.
+    pub what: &'a str,
 }
 
 impl Observer for Shown<'_, '_> {
@@ -131,6 +133,7 @@ pub struct Printed {
 #[derive(Deserialize)]
 struct Logs {
     numpy_runs: Vec<Printed>,
+    torch_runs: Vec<PrintedRun>,
     hparam_search: Vec<PrintedTrial>,
 }
 
@@ -143,6 +146,24 @@ static LOGS: LazyLock<Option<Logs>> =
 /// If there is none.
 pub fn printed(name: &str) -> Result<&'static Printed> {
     let found = LOGS.as_ref().and_then(|logs| logs.numpy_runs.iter().find(|r| r.name == name));
+    found.with_context(|| format!("data/course-logs.json has no training {name:?}"))
+}
+
+/// A training of the last notebook, as it printed it.
+#[derive(Debug, Deserialize)]
+pub struct PrintedRun {
+    /// Its name: the notebook, the cell, and what it is.
+    pub name: String,
+    /// Step of the epoch (from 0), loss of its batch, how many of 1,000 validation pictures were right after it.
+    pub rows: Vec<(f64, f64, f64)>,
+}
+
+/// The training of this name of the last notebook in `data/course-logs.json`.
+///
+/// # Errors
+/// If there is none.
+pub fn printed_run(name: &str) -> Result<&'static PrintedRun> {
+    let found = LOGS.as_ref().and_then(|logs| logs.torch_runs.iter().find(|r| r.name == name));
     found.with_context(|| format!("data/course-logs.json has no training {name:?}"))
 }
 

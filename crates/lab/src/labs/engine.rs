@@ -1,11 +1,10 @@
 //! Runs a lab cell by cell and stores what each finds.
 //!
-//! A finished cell lies in `DIR/cells/LAB/CELL.json` with a key: the settings, this version of the program, and the source of the
-//! lab. A lab that was stopped, or is run again, takes the cells whose key is still right, up to the first that is missing, and
+//! A finished cell lies in `DIR/cells/LAB/CELL.json` with a key: the settings, the library, and the source of the lab. A lab that was stopped, or is run again, takes the cells whose key is still right, up to the first that is missing, and
 //! goes on with the random numbers as that one would have found them.
 
 use super::progress::Progress;
-use super::{Cell, Found, Lab};
+use super::{Cell, Found, Lab, SHARED};
 use crate::wait::Counter;
 use anyhow::Result;
 use chainrule::data::{
@@ -38,7 +37,11 @@ pub struct Context<'a> {
     /// Whether long experiments are to be made shorter.
     pub quick: bool,
     data: Option<&'a Path>,
+    splits: Option<Splits>,
     pictures: Option<CoursePictures>,
+    /// Where the cell at work may keep what it needs to go on; nowhere in a test.
+    workplace: Option<PathBuf>,
+    key: String,
     earlier: BTreeMap<&'static str, Found>,
     progress: &'a mut Progress,
 }
@@ -78,7 +81,11 @@ impl CoursePictures {
 /// The pictures at a path, which must be of CIFAR-10's kind.
 fn read(path: &Path) -> Result<Splits> {
     let progress = Counter::new("pictures decoded");
-    let request = Request { progress: &|done, all| progress.show(done, all), ..Request::default() };
+    let request = Request {
+        test_all: data::is_published(path)?,
+        progress: &|done, all| progress.show(done, all),
+        ..Request::default()
+    };
     let splits = data::open(path, &request)?;
     let (shape, classes) = (splits.train.shape(), splits.train.classes().len());
     if *shape != [3, 32, 32] || classes != 10 {
@@ -90,23 +97,44 @@ fn read(path: &Path) -> Result<Splits> {
 }
 
 impl Context<'_> {
-    /// The pictures, read when a cell first asks for them.
+    /// All pictures, read when a cell first asks for them.
     ///
     /// # Errors
     /// If they cannot be read, or are not of CIFAR-10's shape.
+    pub fn splits(&mut self) -> Result<Splits> {
+        if let Some(splits) = &self.splits {
+            return Ok(splits.clone());
+        }
+        let splits = self.data.map_or_else(|| Ok(embedded()?), read)?;
+        Ok(self.splits.insert(splits).clone())
+    }
+
+    /// The pictures as the course's first notebooks see them, with the first 1,000 test pictures.
+    ///
+    /// # Errors
+    /// As [`Context::splits`].
     pub fn pictures(&mut self) -> Result<CoursePictures> {
         if let Some(pictures) = &self.pictures {
             return Ok(pictures.clone());
         }
-        let pictures = match self.data {
-            None => CoursePictures::of(embedded()?, cifar10_mean_image()),
-            Some(path) => {
-                let splits = read(path)?;
-                let mean = mean_image(&splits.train);
-                CoursePictures::of(splits, mean)
-            }
+        let mut splits = self.splits()?;
+        splits.test = splits.test.slice(0..splits.test.len().min(1000));
+        let mean = match self.data {
+            None => cifar10_mean_image(),
+            Some(_) => mean_image(&splits.train),
         };
-        Ok(self.pictures.insert(pictures).clone())
+        Ok(self.pictures.insert(CoursePictures::of(splits, mean)).clone())
+    }
+
+    /// A folder for what the cell at work needs to go on where it was stopped, and a key that such things must have. The folder
+    /// goes when the cell is done. `None` where nothing is stored.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn workplace(&self) -> Result<Option<(PathBuf, String)>> {
+        let Some(folder) = &self.workplace else { return Ok(None) };
+        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        Ok(Some((folder.clone(), self.key.clone())))
     }
 
     /// Whether these are the program's own pictures, whose first 1,000 are the course's first 1,000.
@@ -178,12 +206,17 @@ pub fn run(lab: &'static Lab, settings: &Settings) -> Result<(Vec<Done>, usize)>
         rng,
         quick: settings.quick,
         data: settings.data.as_deref(),
+        splits: None,
         pictures: None,
+        workplace: None,
+        key: key.clone(),
         earlier,
         progress: &mut progress,
     };
     for (i, cell) in lab.cells.iter().enumerate().skip(taken) {
         let began = std::time::Instant::now();
+        let workplace = folder.join(cell.name);
+        context.workplace = Some(workplace.clone());
         context.progress.begin(i + 1, cell.title, lab.cells.get(i + 1).map(|c| c.title));
         let found = (cell.run)(&mut context)?;
         let held = found.checks().filter(|check| check.passed).count();
@@ -191,6 +224,8 @@ pub fn run(lab: &'static Lab, settings: &Settings) -> Result<(Vec<Done>, usize)>
         let (seconds, rng) = (began.elapsed().as_secs_f64(), context.rng.state());
         let stored = Stored { key: key.clone(), found, rng, seconds };
         write_atomically(&file(&folder, cell), &serde_json::to_vec(&stored)?)?;
+        // What is left behind costs room and nothing else: its key tells whether it is of use.
+        let _ = std::fs::remove_dir_all(workplace);
         context.earlier.insert(cell.name, stored.found.clone());
         done.push((Done { cell, found: stored.found, seconds }, stored.rng));
     }
@@ -206,7 +241,10 @@ pub fn try_cells(lab: &'static Lab, names: &[&str]) -> Result<Vec<Found>> {
         rng: Rng::numpy(lab.seed),
         quick: true,
         data: None,
+        splits: None,
         pictures: None,
+        workplace: None,
+        key: String::new(),
         earlier: BTreeMap::new(),
         progress: &mut progress,
     };
@@ -244,12 +282,13 @@ fn file(folder: &Path, cell: &Cell) -> PathBuf {
     folder.join(format!("{}.json", cell.name))
 }
 
-/// What a stored cell must have been made with.
+/// What a stored cell must have been made with: the settings, the source of the lab and of what all labs use, the library.
 fn key(lab: &Lab, settings: &Settings) -> String {
     let mut source = Sha256::new();
-    lab.sources.iter().for_each(|text| source.update(text));
+    lab.sources.iter().chain(SHARED).for_each(|text| source.update(text));
     let source: String = source.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
     let data = settings.data.as_ref().map_or("excerpt".into(), |path| path.display().to_string());
     let Settings { quick, .. } = settings;
-    format!("chainrule {} {source} quick={quick} {data}", env!("CARGO_PKG_VERSION"))
+    let library = env!("CHAINRULE_SOURCES");
+    format!("chainrule {} {library} {source} quick={quick} {data}", env!("CARGO_PKG_VERSION"))
 }

@@ -14,7 +14,9 @@ mod course;
 mod dropout;
 pub mod engine;
 pub mod found;
+mod frameworks;
 mod fully_connected_nets;
+mod going_on;
 mod gradients;
 mod image_processing;
 pub mod markdown;
@@ -63,6 +65,17 @@ pub static LABS: &[&Lab] = &[
     &dropout::LAB,
     &convolutional_networks::LAB,
     &image_processing::LAB,
+    &frameworks::LAB,
+];
+
+/// The sources that all labs use.
+static SHARED: &[&str] = &[
+    include_str!("course.rs"),
+    include_str!("found.rs"),
+    include_str!("going_on.rs"),
+    include_str!("gradients.rs"),
+    include_str!("engine.rs"),
+    include_str!("../../../../data/course-logs.json"),
 ];
 
 #[cfg(test)]
