@@ -96,7 +96,7 @@ mod parts {
                 for part in cell.code {
                     let code = source::part(lab.sources, part);
                     let code = code.unwrap_or_else(|| panic!("{}: no part {part}", lab.name));
-                    assert!(code.lines().count() >= 2, "{}: {part} shows nothing", lab.name);
+                    assert!(!code.trim().is_empty(), "{}: {part} shows nothing", lab.name);
                 }
             }
         }

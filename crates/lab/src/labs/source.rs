@@ -17,7 +17,7 @@ fn item(sources: &[&str], name: &str) -> Option<String> {
     };
     sources.iter().find_map(|source| {
         let lines: Vec<&str> = source.lines().collect();
-        let first = lines.iter().position(|line| begins(line))?;
+        let first = lines.iter().position(begins)?;
         let attributes =
             lines[..first].iter().rev().take_while(|line| line.starts_with("#[")).count();
         let length = lines[first..].iter().position(|line| *line == "}" || line.ends_with("{}"))?;

@@ -2,11 +2,17 @@
 
 use super::engine::{CoursePictures, Settings, try_cells};
 use super::{
-    Cell, Context, Found, Lab, batch_normalization, dropout, engine, fully_connected_nets,
+    Cell, Context, Found, Lab, batch_normalization, convolutional_networks, dropout, engine,
+    frameworks, fully_connected_nets, going_on,
 };
 use anyhow::{Result, bail};
 use chainrule::data::{cifar10_mean_image, embedded};
-use chainrule::train::Examples;
+use chainrule::models::{FullyConnectedConfig, FullyConnectedNet};
+use chainrule::optim::{OptimConfig, make};
+use chainrule::rng::Rng;
+use chainrule::tensor::{DType, Tensor};
+use chainrule::train::checkpoint::{Cadence, Checkpoints};
+use chainrule::train::{Arrays, Examples, Flow, Moment, Observer, Solver, SolverOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -95,7 +101,110 @@ fn the_courses_digits_are_ours() {
         ],
         30,
     );
+    hold(
+        &convolutional_networks::LAB,
+        &[
+            "convolution",
+            "convolution-gradients",
+            "max-pooling",
+            "sandwiches",
+            "first-loss",
+            "network-gradients",
+            "overfit",
+            "one-epoch",
+            "spatial-batch-norm",
+            "spatial-batch-norm-in-testing",
+            "spatial-batch-norm-gradients",
+            "group-norm",
+            "group-norm-gradients",
+        ],
+        37,
+    );
     hold(&dropout::LAB, &["statistics", "gradient", "network-gradients", "regularization"], 20);
+}
+
+/// Shapes, sizes and gradients of the three levels. The trainings take minutes and are not among them.
+#[test]
+fn the_three_levels_are_the_courses_and_agree() {
+    hold(
+        &frameworks::LAB,
+        &[
+            "loading",
+            "flatten",
+            "way-back",
+            "bare-shapes",
+            "module-shapes",
+            "levels-agree",
+            "resnet-parts",
+        ],
+        35,
+    );
+}
+
+/// Stops a training after seven steps.
+struct PowerCut;
+
+impl Observer for PowerCut {
+    fn moment(&mut self, moment: &Moment<'_>) -> chainrule::Result<Flow> {
+        Ok(if moment.step == 7 { Flow::Stop } else { Flow::Go })
+    }
+}
+
+/// Trains a small net. Where it could go on it meets a power cut first, and then begins with other weights, so that only a
+/// checkpoint can make it end as it should.
+fn long_training(context: &mut Context<'_>) -> Result<Found> {
+    let x = Tensor::randn([40, 4], 1.0, DType::F32, &mut Rng::new(3));
+    let data = Arrays::new(x, (0..40).map(|i| i % 3).collect());
+    let workplace = context.workplace()?;
+    let cut = match &workplace {
+        Some((folder, _)) => std::fs::read_dir(folder)?.next().is_none(),
+        None => false,
+    };
+    let mut rng = Rng::new(if workplace.is_some() && !cut { 5 } else { 4 });
+    let config = FullyConnectedConfig {
+        input_shape: vec![4],
+        hidden: vec![6],
+        classes: 3,
+        ..FullyConnectedConfig::default()
+    };
+    let mut net = FullyConnectedNet::new(config, &mut rng);
+    let rule = make("adam", &OptimConfig::NONE)?;
+    let options = SolverOptions { batch_size: 10, epochs: 5, ..SolverOptions::default() };
+    let mut solver = Solver::new(&mut net, rule, &data, &data, options);
+    if let Some((folder, key)) = workplace.filter(|_| cut) {
+        let mut checkpoints = Checkpoints::new(&folder, Cadence::Steps(7), &key);
+        let observer: &mut dyn Observer =
+            &mut [&mut checkpoints as &mut dyn Observer, &mut PowerCut];
+        solver.train(&mut rng, observer)?;
+        checkpoints.finish()?;
+        bail!("a power cut");
+    }
+    let mut found = Found::default();
+    found.keep("losses", going_on::train(context, "a net", &mut solver, &mut rng)?.loss);
+    Ok(found)
+}
+
+static LONG: Lab = Lab {
+    name: "long",
+    about: "a lab with a long training",
+    title: "A test",
+    sources: &[include_str!("tests.rs")],
+    seed: 231,
+    cells: &[cell("training", long_training)],
+};
+
+#[test]
+fn a_training_that_was_stopped_within_a_cell_goes_on() {
+    let straight = try_cells(&LONG, &["training"]).expect("nothing stops it");
+    let dir = tempfile::tempdir().expect("a directory");
+    let settings = settings(dir.path());
+    assert!(engine::run(&LONG, &settings).is_err());
+    let folder = dir.path().join("cells/long/training");
+    assert!(folder.join("last.ckpt").exists());
+    let (done, _) = engine::run(&LONG, &settings).expect("no power cut now");
+    assert_eq!(done[0].found.kept("losses"), straight[0].kept("losses"));
+    assert_eq!(done[0].found.kept("losses").map(<[f64]>::len), Some(20));
+    assert!(!folder.exists(), "what was needed to go on is gone");
 }
 
 #[test]

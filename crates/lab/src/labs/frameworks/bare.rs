@@ -39,16 +39,15 @@ fn two_layer_weights(rng: &mut Rng) -> [Tensor; 2] {
     [random_weight([3072, 4000], 3072, rng), random_weight([4000, 10], 4000, rng)]
 }
 
-/// Checks the shape of the scores.
-pub fn scores_shape(found: &mut Found, what: &str, scores: &Var) {
-    found.print(format!("{what}: {:?}", scores.shape()));
-    let right = scores.shape()[..] == [64, 10];
-    found.check(
-        format!("scores, {what}"),
-        format!("{:?}", scores.shape()),
-        "[64, 10] as the course printed",
-        right,
-    );
+/// Prints and checks the shapes of the scores of both networks.
+pub fn scores_shapes(found: &mut Found, scores: [&Var; 2]) {
+    let both = || ["two layers", "three layers of convolution"].into_iter().zip(scores);
+    both().for_each(|(what, scores)| found.print(format!("{what}: {:?}", scores.shape())));
+    for (what, scores) in both() {
+        let shape = format!("{:?}", scores.shape());
+        let right = scores.shape()[..] == [64, 10];
+        found.check(format!("scores, {what}"), shape, "[64, 10] as the course printed", right);
+    }
 }
 
 pub fn shapes(_: &mut Context<'_>) -> Result<Found> {
@@ -63,8 +62,7 @@ pub fn shapes(_: &mut Context<'_>) -> Result<Found> {
     let x = tape.constant(Tensor::zeros([64, 3, 32, 32], DType::F32));
     let of_convnet = three_layer_convnet(&x, &convnet_weights([6, 9], &mut rng));
     // end
-    scores_shape(&mut found, "two layers", &of_two_layers);
-    scores_shape(&mut found, "three layers of convolution", &of_convnet);
+    scores_shapes(&mut found, [&of_two_layers, &of_convnet]);
     Ok(found)
 }
 

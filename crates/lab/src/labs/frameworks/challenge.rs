@@ -19,7 +19,7 @@ pub fn challenge(context: &mut Context<'_>) -> Result<Found> {
     let splits = context.splits()?;
     let n = splits.train.len();
     let epochs = match (context.quick, n > 20_000) {
-        (true, false) => 5,
+        (true, false) => 4,
         (false, false) => 25,
         (true, true) => 1,
         (false, true) => 10,

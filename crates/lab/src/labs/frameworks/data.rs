@@ -57,14 +57,26 @@ pub fn loading(context: &mut Context<'_>) -> Result<Found> {
     let splits = context.splits()?;
     let Loaders { train, val, test, .. } = loaders(&splits, Order::RowMajor)?;
     found.print("using device: cpu");
-    for (name, loader) in [("training", &train), ("validation", &val), ("test", &test)] {
+    let all = [("training", &train), ("validation", &val), ("test", &test)];
+    for (name, loader) in all {
         let (pictures, batches) = (loader.examples(), loader.batches());
         found.print(format!("{name}: {pictures} pictures in {batches} batches"));
+    }
+    let sample = splits.train.slice(0..splits.train.len().min(1000));
+    let [pixels, single] = deviations(&sample);
+    found.print(format!("deviation of each channel, all pixels:       {}", numbers(&pixels)));
+    found.print(format!("deviation of each channel, mean of pictures: {}", numbers(&single)));
+    let Some((x, _)) = train.epoch(0).next() else { return Ok(found) };
+    let after = moments(x.to_vec().into_iter());
+    found.print(format!("numbers of a batch: mean {:.3}, deviation {:.3}", after.0, after.1));
+    for (name, loader) in all {
+        let (pictures, batches) = (loader.examples(), loader.batches());
+        let right = batches == pictures.div_ceil(64);
         found.check(
-            format!("batches for {name}"),
+            format!("batches, {name}"),
             batches,
             format!("{pictures} / 64, rounded up"),
-            batches == pictures.div_ceil(64),
+            right,
         );
     }
     let labels = |epoch| train.epoch(epoch).map(|(_, y)| format!("{y:?}")).collect::<Vec<_>>();
@@ -75,16 +87,9 @@ pub fn loading(context: &mut Context<'_>) -> Result<Found> {
         "the same when asked again, another in the next epoch",
         first == again && first != second,
     );
-    let sample = splits.train.slice(0..splits.train.len().min(1000));
-    let [all, single] = deviations(&sample);
-    found.print(format!("deviation of each channel, all pixels:      {}", numbers(&all)));
-    found.print(format!("deviation of each channel, mean of pictures: {}", numbers(&single)));
     let constants = [0.2023, 0.1994, 0.2010];
     let off = single.iter().zip(constants).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     found.check_below("mean deviation of single pictures, off from the constants", off, 0.02);
-    let Some((x, _)) = train.epoch(0).next() else { return Ok(found) };
-    let after = moments(x.to_vec().into_iter());
-    found.print(format!("numbers of a batch: mean {:.3}, deviation {:.3}", after.0, after.1));
     found.text(format!(
         "Everybody divides CIFAR-10 by 0.2023, 0.1994 and 0.2010, and so does the course. These are not the deviations of the pixels, but \
          means of the deviations of single pictures, as the two lines above show: a picture varies less within itself than pictures do \
