@@ -209,6 +209,29 @@ pub fn check_first_loss(found: &mut Found, printed: &Printed, ours: &Training, t
     found.check_printed(format!("first loss of {}", printed.name), digits, first, tolerance);
 }
 
+/// How far an accuracy may be from the printed one: rounding alone moves it by some hundredths in the course of a training.
+const NEAR: f64 = 0.1;
+
+/// Requires each training accuracy to be near the printed one, and each validation accuracy where the pictures are the course's
+/// (`val`).
+pub fn check_accuracies(found: &mut Found, printed: &Printed, ours: &Training, val: bool) {
+    type Row = (f64, f64, f64);
+    let mut check = |what: &str, ours: &[f64], pick: fn(&Row) -> f64| {
+        let off = printed.acc.iter().zip(ours).map(|(row, ours)| (pick(row) - ours).abs());
+        let farthest = off.fold(0.0, f64::max);
+        found.check(
+            format!("{what} accuracies of {}, farthest from those printed", printed.name),
+            format!("{farthest:.3}"),
+            format!("at most {NEAR}"),
+            farthest <= NEAR,
+        );
+    };
+    check("training", &ours.train, |row| row.1);
+    if val {
+        check("validation", &ours.val, |row| row.2);
+    }
+}
+
 /// Training and validation accuracy over the epochs, each with the printed values as dots.
 pub fn accuracy_plots(printed: &Printed, ours: &Training) -> [Plot; 2] {
     let plot = |title, values: &[f64], row: fn(&(f64, f64, f64)) -> f64| {

@@ -36,6 +36,8 @@ fn trainings(context: &mut Context<'_>, norm: Norm) -> Result<(Training, [Traini
 fn told(context: &mut Context<'_>, norm: Norm, name: &str) -> Result<(Found, [f64; 4])> {
     let mut found = Found::default();
     let (plain, normed) = trainings(context, norm)?;
+    found.print("No normalization: batch size =  5");
+    SIZES.iter().for_each(|size| found.print(format!("Normalization: batch size =  {size}")));
     for (what, pick) in [
         ("Training accuracy", (|t| &t.train) as fn(&Training) -> &Vec<f64>),
         ("Validation accuracy", |t| &t.val),

@@ -104,10 +104,13 @@ pub fn deep_network(context: &mut Context<'_>) -> Result<Found> {
         &mut found,
         [("with batch norm", printed[0], &with), ("without", printed[1], &without)],
     );
+    // Batch norm subtracts whatever mean picture there is, so with it the digits are the printed ones.
+    course::check_first_loss(&mut found, printed[0], &with, 1e-6);
+    course::check_first_loss(&mut found, printed[1], &without, 1e-3);
+    for (printed, ours) in printed.into_iter().zip([&with, &without]) {
+        course::check_accuracies(&mut found, printed, ours, !context.is_excerpt());
+    }
     if context.is_excerpt() {
-        // Batch norm subtracts whatever mean picture there is, so with it the digits are the printed ones.
-        course::check_first_loss(&mut found, printed[0], &with, 1e-6);
-        course::check_first_loss(&mut found, printed[1], &without, 1e-3);
         found.text(
             "Pixels of the 1,000 training pictures, first weights and batches are the course's, and batch norm cancels the mean picture: \
              its first loss is the printed one. From then on each step builds on the rounding of those before, and by the twentieth the \
@@ -153,6 +156,7 @@ pub fn weight_scales(context: &mut Context<'_>) -> Result<Found> {
         let data = (&pictures.small(1000), &pictures.val);
         let mut batch = net(context, &[50; 7], scale, Norm::Batch);
         let mut plain = net(context, &[50; 7], scale, Norm::None);
+        found.print(format!("Running weight scale {} / 20", i + 1));
         let what = format!("weight scale {} of 20", i + 1);
         let batch = course::train(context, &what, &mut batch, data, PLAN)?;
         let plain = course::train(context, &what, &mut plain, data, PLAN)?;

@@ -144,7 +144,9 @@ pub fn fast(context: &mut Context<'_>) -> Result<Found> {
             text(printed.1),
             printed.2.to_string(),
         ]);
-        found.check_below(format!("difference, {}", pair.name), pair.difference, 1e-8);
+        // The largest number of a window is the same however it is found; sums are rounded in their order.
+        let bound = if pair.name.starts_with("pool") { 0.0 } else { 1e-8 };
+        found.check_below(format!("difference, {}", pair.name), pair.difference, bound);
     }
     let head = [
         "layer",

@@ -85,9 +85,8 @@ pub fn overfit(context: &mut Context<'_>) -> Result<Found> {
     );
     course::accuracy_plots(printed, &training).into_iter().for_each(|plot| found.plot(plot));
     course::beside(&mut found, [("a hundred pictures", printed, &training)]);
-    if context.is_excerpt() {
-        course::check_first_loss(&mut found, printed, &training, 1e-3);
-    }
+    course::check_first_loss(&mut found, printed, &training, 1e-3);
+    course::check_accuracies(&mut found, printed, &training, !context.is_excerpt());
     let end = last(&training.train);
     found.check("last accuracy on the hundred pictures", end, "at least 0.9", end >= 0.9);
     found.text(
@@ -133,7 +132,10 @@ pub fn one_epoch(context: &mut Context<'_>) -> Result<Found> {
             "An epoch of the excerpt is 80 steps, one of the course's pictures 980: the first 80 are to be compared. With `--data` \
              it is the course's.",
         ),
-        false => found.check("validation accuracy", val, "above 0.4", val > 0.4),
+        false => {
+            found.check("validation accuracy", val, "above 0.4", val > 0.4);
+            course::check_accuracies(&mut found, printed, &training, true);
+        }
     }
     if let Some(grid) = gather::weights(&net, 32) {
         found.picture(Picture {

@@ -30,7 +30,8 @@ pub const LAB: Lab = Lab {
                 "A network of two hidden layers looks at two random inputs. Untrained, it knows nothing of ten classes, so its loss must \
                  be near ln 10 = 2.303; with regularization the squares of the weights come on top.",
                 "Then each derivative is compared with a difference of two losses, a hundred-thousandth to either side. Only where a ReLU \
-                 switches between the two may they disagree.",
+                 switches between the two may they disagree. What is left is rounding, which follows the order of additions: losses \
+                 are the printed ones to the last digits, errors are of the printed size.",
             ],
             code: &["first-net", "gradient-errors"],
             run: initial_loss,

@@ -73,8 +73,9 @@ fn told(context: &Context<'_>, name: &str, training: &Training) -> Result<Found>
              0.1%. Later ones differ more, because each step builds on the rounding of those before, and the validation pictures are \
              others.",
         );
-        course::check_first_loss(&mut found, printed, training, 1e-3);
     }
+    course::check_first_loss(&mut found, printed, training, 1e-3);
+    course::check_accuracies(&mut found, printed, training, !context.is_excerpt());
     found.keep("loss", training.loss.clone());
     Ok(found)
 }

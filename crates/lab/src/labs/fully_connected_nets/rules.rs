@@ -188,7 +188,18 @@ fn told<'a, const N: usize>(
     context: &Context<'_>,
     of: [(&'a str, &'a Printed, &'a Training); N],
 ) {
+    for (name, _, training) in &of {
+        found.print(format!("Running with  {name}"));
+        training.lines.iter().for_each(|line| found.print(line));
+        found.print("");
+    }
     course::beside(found, of);
+    if !context.is_excerpt() {
+        for (_, printed, ours) in of {
+            course::check_first_loss(found, printed, ours, 1e-2);
+            course::check_accuracies(found, printed, ours, true);
+        }
+    }
     found.text(if context.is_excerpt() {
         "The random numbers are the course's, but its 4,000 pictures are the first of one file; the excerpt's are the first 1,000 of \
          four files. A quarter of each batch is the same."

@@ -75,6 +75,7 @@ pub fn search(context: &mut Context<'_>) -> Result<Found> {
     let trials = if context.quick { 8 } else { TRIALS };
     let printed = course::printed_search()?;
     let (mut rows, mut points, mut right, mut best) = (Vec::new(), Vec::new(), 0, 0.0);
+    found.print(format!("Searching {trials} random settings"));
     for (i, (_, lr, scale, reg, keep, accuracy)) in printed.iter().take(trials).enumerate() {
         let of = draw(context);
         let what = format!("setting {} of {trials}", i + 1);
@@ -104,6 +105,15 @@ pub fn search(context: &mut Context<'_>) -> Result<Found> {
         }
         points.push((of, val));
         rows.push([format!("{}", i + 1), format!("{accuracy:.3}"), format!("{val:.3}")]);
+    }
+    if let Some((of, _)) = points.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)) {
+        found.print("");
+        found.print("Search complete.");
+        found.print(format!("Best validation accuracy: {best:.5}"));
+        found.print(format!(
+            "Best setting: lr {}, ws {}, reg {}, kr {}",
+            of.learning_rate, of.weight_scale, of.reg, of.keep
+        ));
     }
     let by = |title, pick: fn(&Setting) -> f64| {
         let points = points.iter().map(|(of, val)| (pick(of), *val));
@@ -169,6 +179,8 @@ pub fn best_model(context: &mut Context<'_>) -> Result<Found> {
             "about 0.5",
             training.best() > 0.48,
         );
+        course::check_first_loss(&mut found, printed, &training, 1e-2);
+        course::check_accuracies(&mut found, printed, &training, true);
     } else {
         found.text(format!(
             "{n} training pictures and {epochs} epochs instead of 49,000 and 20: the course's 50.1% needs `--data` with all of CIFAR-10, \
