@@ -64,14 +64,16 @@ pub fn run(args: &LabArgs) -> Result<ExitCode> {
     let mut all_hold = true;
     for lab in chosen {
         show::note(&format!("{}: {}", lab.name, lab.about));
-        let (done, taken) = engine::run(lab, &settings)?;
+        let mut write = |done: &[Done]| write_page(lab, done, &settings, args.format).map(drop);
+        let (done, taken) = engine::run(lab, &settings, &mut write)?;
         if taken > 0 {
             let n = done.len();
             show::note(&format!(
                 "{taken} of {n} parts were finished before; --again does them anew"
             ));
         }
-        write_page(lab, &done, &settings, args.format)?;
+        let page = write_page(lab, &done, &settings, args.format)?;
+        show::line(format!("page: {}", page.display()));
         all_hold &= tell(&done);
     }
     let index = match args.format {
@@ -82,7 +84,8 @@ pub fn run(args: &LabArgs) -> Result<ExitCode> {
     Ok(if all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn write_page(lab: &Lab, done: &[Done], settings: &Settings, format: Format) -> Result<()> {
+/// Writes the page of what is done of a lab; returns where it is.
+fn write_page(lab: &Lab, done: &[Done], settings: &Settings, format: Format) -> Result<PathBuf> {
     let (extension, text) = match format {
         Format::Html => ("html", page::lab(lab, done, settings)?),
         Format::Md => {
@@ -95,8 +98,7 @@ fn write_page(lab: &Lab, done: &[Done], settings: &Settings, format: Format) -> 
     };
     let path = settings.out.join(format!("{}.{extension}", lab.name));
     write_atomically(&path, text.as_bytes())?;
-    show::line(format!("page: {}", path.display()));
-    Ok(())
+    Ok(path)
 }
 
 /// Says how many checks hold, and which do not; whether all do.

@@ -186,21 +186,27 @@ pub struct Done {
     pub seconds: f64,
 }
 
-/// Runs a lab; returns what its cells found, those found earlier included, and how many those are.
+/// Runs a lab; returns what its cells found, those found earlier included, and how many those are. `after` sees what there is
+/// after each cell.
 ///
 /// # Errors
-/// If pictures cannot be read, or a finished cell cannot be stored.
-pub fn run(lab: &'static Lab, settings: &Settings) -> Result<(Vec<Done>, usize)> {
+/// If pictures cannot be read, or a finished cell cannot be stored, and those of `after`.
+pub fn run(
+    lab: &'static Lab,
+    settings: &Settings,
+    after: &mut dyn FnMut(&[Done]) -> Result<()>,
+) -> Result<(Vec<Done>, usize)> {
     let folder = folder(lab, settings);
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     let key = key(lab, settings);
-    let mut done = if settings.again { Vec::new() } else { stored(lab, settings) };
-    let taken = done.len();
-    let rng = match done.last() {
+    let before = if settings.again { Vec::new() } else { stored(lab, settings) };
+    let taken = before.len();
+    let rng = match before.last() {
         Some((_, rng)) => Rng::from_state(rng.clone())?,
         None => Rng::Numpy(NumpyRng::new(lab.seed)),
     };
-    let earlier = done.iter().map(|(done, _)| (done.cell.name, done.found.clone())).collect();
+    let mut done: Vec<Done> = before.into_iter().map(|(done, _)| done).collect();
+    let earlier = done.iter().map(|done| (done.cell.name, done.found.clone())).collect();
     let mut progress = Progress::new(lab.cells.len());
     let mut context = Context {
         rng,
@@ -227,9 +233,10 @@ pub fn run(lab: &'static Lab, settings: &Settings) -> Result<(Vec<Done>, usize)>
         // What is left behind costs room and nothing else: its key tells whether it is of use.
         let _ = std::fs::remove_dir_all(workplace);
         context.earlier.insert(cell.name, stored.found.clone());
-        done.push((Done { cell, found: stored.found, seconds }, stored.rng));
+        done.push(Done { cell, found: stored.found, seconds });
+        after(&done)?;
     }
-    Ok((done.into_iter().map(|(done, _)| done).collect(), taken))
+    Ok((done, taken))
 }
 
 /// Runs some cells of a lab on the excerpt and stores nothing. The first of them must be the lab's first, or start its random

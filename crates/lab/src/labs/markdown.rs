@@ -37,7 +37,9 @@ fn pieces(found: &Found, text: &mut String, files: &mut Vec<File>, lab: &str) ->
         after_check = is_check;
         match piece {
             Piece::Text(paragraph) => _ = writeln!(text, "{paragraph}"),
-            Piece::Printed(lines) => _ = writeln!(text, "```text\n{}\n```", lines.join("\n")),
+            Piece::Printed(lines) => {
+                _ = writeln!(text, "```text\n{}\n```", lines.join("\n").trim_end())
+            }
             Piece::Plot(plot) => *text += &plot.to_markdown(),
             Piece::Table(of) => *text += &table(of),
             Piece::Check(Check { what, value, wanted, passed }) => {

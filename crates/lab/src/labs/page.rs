@@ -26,7 +26,12 @@ pub fn lab(lab: &Lab, done: &[Done], settings: &Settings) -> Result<String> {
     let contents =
         if done.len() > 1 { card("wide", "Contents", "", &contents) } else { String::new() };
     let over = format!("Lab: {}", escape(lab.name));
-    let header = masthead(&over, lab.title) + &headline(&figures(done, settings));
+    let mut figures = figures(done, settings);
+    if done.len() < lab.cells.len() {
+        let so_far = format!("{} of {}", done.len(), lab.cells.len());
+        figures.insert(0, ("parts that are done".to_string(), so_far));
+    }
+    let header = masthead(&over, lab.title) + &headline(&figures);
     Ok(page(lab.title, &header, &(contents + &sections)))
 }
 
@@ -128,7 +133,7 @@ fn one(piece: &Piece, id: &str) -> Result<String> {
 
 /// Lines as a program prints them, folded up when they are many.
 fn printed(lines: &[String]) -> String {
-    let text = format!("<pre class=\"printed\">{}</pre>", escape(&lines.join("\n")));
+    let text = format!("<pre class=\"printed\">{}</pre>", escape(lines.join("\n").trim_end()));
     match lines.len() {
         ..=20 => text + "\n",
         n => format!("<details><summary>What it printed, {n} lines</summary>{text}</details>\n"),

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 pub struct Progress {
     bar: Option<ProgressBar>,
     cells: usize,
-    /// Which cell is at work, from 1, and since when.
+    /// Which cell is at work, from 1, its title, and since when.
     cell: usize,
+    title: String,
     began: Instant,
     /// When the last plain line was written.
     said: Instant,
@@ -24,24 +25,27 @@ impl Progress {
     /// For a lab of so many cells.
     pub fn new(cells: usize) -> Progress {
         let bar = show::Bar::possible().then(|| {
-            let style = ProgressStyle::with_template("{bar:16.cyan/black.bright}  {wide_msg}")
+            let lines = "{bar:16.cyan/black.bright}  {wide_msg}\n{prefix:.dim}";
+            let style = ProgressStyle::with_template(lines)
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(cells as u64 * FINE as u64);
             bar.set_style(style.progress_chars("━╸─"));
             bar
         });
         let now = Instant::now();
-        Progress { bar, cells, cell: 0, began: now, said: now }
+        Progress { bar, cells, cell: 0, title: String::new(), began: now, said: now }
     }
 
     /// A cell begins; `next` is the title of the one after it.
     pub fn begin(&mut self, cell: usize, title: &str, next: Option<&str>) {
         (self.cell, self.began, self.said) = (cell, Instant::now(), Instant::now());
-        let next = next.map_or(String::new(), |next| format!("; next: {next}"));
-        self.say(0.0, &format!("{title}{next}"));
-        if self.bar.is_none() {
-            show::note(&format!("[{cell}/{}] {title}{next}", self.cells));
+        let next = next.map_or("this is the last".to_string(), |next| format!("next: {next}"));
+        self.title = title.to_string();
+        match &self.bar {
+            Some(bar) => bar.set_prefix(show::cut(&format!("{:18}{next}", ""), 79)),
+            None => show::note(&format!("[{cell}/{}] {title}; {next}", self.cells)),
         }
+        self.say(0.0, "");
     }
 
     /// Part of the cell is done: `done` of `all`, at present `what`.
@@ -69,7 +73,8 @@ impl Progress {
     fn say(&self, share: f64, what: &str) {
         if let Some(bar) = &self.bar {
             bar.set_position(((self.cell as f64 - 1.0 + share) * FINE) as u64);
-            bar.set_message(format!("{}/{}  {what}", self.cell, self.cells));
+            let what = if what.is_empty() { String::new() } else { format!(": {what}") };
+            bar.set_message(format!("{}/{}  {}{what}", self.cell, self.cells, self.title));
         }
     }
 }

@@ -51,13 +51,17 @@ fn settings(out: &Path) -> Settings {
     Settings { data: None, quick: false, again: false, out: out.into() }
 }
 
+fn run(lab: &'static Lab, settings: &Settings) -> Result<(Vec<engine::Done>, usize)> {
+    engine::run(lab, settings, &mut |_| Ok(()))
+}
+
 #[test]
 fn a_stopped_lab_goes_on_where_it_was_with_the_same_random_numbers() {
     let dir = tempfile::tempdir().expect("a directory");
     let settings = settings(dir.path());
-    assert!(engine::run(&LAB, &settings).is_err());
+    assert!(run(&LAB, &settings).is_err());
     assert_eq!(engine::finished(&LAB, &settings).len(), 1, "what was finished is stored");
-    let (done, taken) = engine::run(&LAB, &settings).expect("no power cut now");
+    let (done, taken) = run(&LAB, &settings).expect("no power cut now");
     assert_eq!((done.len(), taken), (3, 1));
     let straight = chainrule::rng::NumpyRng::new(231).randn(9);
     assert_eq!(done[1].found.kept("all"), Some(&straight[..6]));
@@ -198,10 +202,10 @@ fn a_training_that_was_stopped_within_a_cell_goes_on() {
     let straight = try_cells(&LONG, &["training"]).expect("nothing stops it");
     let dir = tempfile::tempdir().expect("a directory");
     let settings = settings(dir.path());
-    assert!(engine::run(&LONG, &settings).is_err());
+    assert!(run(&LONG, &settings).is_err());
     let folder = dir.path().join("cells/long/training");
     assert!(folder.join("last.ckpt").exists());
-    let (done, _) = engine::run(&LONG, &settings).expect("no power cut now");
+    let (done, _) = run(&LONG, &settings).expect("no power cut now");
     assert_eq!(done[0].found.kept("losses"), straight[0].kept("losses"));
     assert_eq!(done[0].found.kept("losses").map(<[f64]>::len), Some(20));
     assert!(!folder.exists(), "what was needed to go on is gone");
