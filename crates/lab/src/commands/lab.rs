@@ -64,18 +64,19 @@ pub fn run(args: &LabArgs) -> Result<ExitCode> {
     let mut all_hold = true;
     for lab in chosen {
         show::note(&format!("{}: {}", lab.name, lab.about));
-        let mut write = |done: &[Done]| write_page(lab, done, &settings, args.format).map(drop);
-        let (done, taken) = engine::run(lab, &settings, &mut write)?;
+        let (taken, n) = (engine::finished(lab, &settings).len(), lab.cells.len());
         if taken > 0 {
-            let n = done.len();
             show::note(&format!(
                 "{taken} of {n} parts were finished before; --again does them anew"
             ));
         }
+        let mut write = |done: &[Done]| write_page(lab, done, &settings, args.format).map(drop);
+        let done = engine::run(lab, &settings, &mut write)?;
         let page = write_page(lab, &done, &settings, args.format)?;
         show::line(format!("page: {}", page.display()));
         all_hold &= tell(&done);
     }
+    let settings = Settings { again: false, ..settings };
     let index = match args.format {
         Format::Html => ("index.html", page::index(&settings, "html")),
         Format::Md => ("index.md", markdown::index(&settings)),

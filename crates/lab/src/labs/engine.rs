@@ -186,8 +186,8 @@ pub struct Done {
     pub seconds: f64,
 }
 
-/// Runs a lab; returns what its cells found, those found earlier included, and how many those are. `after` sees what there is
-/// after each cell.
+/// Runs a lab, from the first cell on that is not [`finished`]; returns what its cells found, those found earlier included.
+/// `after` sees what there is after each cell.
 ///
 /// # Errors
 /// If pictures cannot be read, or a finished cell cannot be stored, and those of `after`.
@@ -195,11 +195,11 @@ pub fn run(
     lab: &'static Lab,
     settings: &Settings,
     after: &mut dyn FnMut(&[Done]) -> Result<()>,
-) -> Result<(Vec<Done>, usize)> {
+) -> Result<Vec<Done>> {
     let folder = folder(lab, settings);
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     let key = key(lab, settings);
-    let before = if settings.again { Vec::new() } else { stored(lab, settings) };
+    let before = stored(lab, settings);
     let taken = before.len();
     let rng = match before.last() {
         Some((_, rng)) => Rng::from_state(rng.clone())?,
@@ -222,6 +222,9 @@ pub fn run(
     for (i, cell) in lab.cells.iter().enumerate().skip(taken) {
         let began = std::time::Instant::now();
         let workplace = folder.join(cell.name);
+        if settings.again {
+            let _ = std::fs::remove_dir_all(&workplace);
+        }
         context.workplace = Some(workplace.clone());
         context.progress.begin(i + 1, cell.title, lab.cells.get(i + 1).map(|c| c.title));
         let found = (cell.run)(&mut context)?;
@@ -236,7 +239,7 @@ pub fn run(
         done.push(Done { cell, found: stored.found, seconds });
         after(&done)?;
     }
-    Ok((done, taken))
+    Ok(done)
 }
 
 /// Runs some cells of a lab on the excerpt and stores nothing. The first of them must be the lab's first, or start its random
@@ -264,8 +267,12 @@ pub fn try_cells(lab: &'static Lab, names: &[&str]) -> Result<Vec<Found>> {
     Ok(all)
 }
 
-/// The cells at the beginning of a lab that are stored and still right, with the random numbers after each.
+/// The cells at the beginning of a lab that are stored and still right, with the random numbers after each; none if all are to be
+/// done again.
 fn stored(lab: &'static Lab, settings: &Settings) -> Vec<(Done, RngState)> {
+    if settings.again {
+        return Vec::new();
+    }
     let (folder, key) = (folder(lab, settings), key(lab, settings));
     let read = |cell: &'static Cell| {
         let bytes = std::fs::read(file(&folder, cell)).ok()?;

@@ -38,20 +38,19 @@ const fn cell(name: &'static str, run: fn(&mut Context<'_>) -> Result<Found>) ->
     Cell { name, title: name, prose: &["A test."], code: &[], run }
 }
 
-static LAB: Lab = Lab {
-    name: "test",
-    about: "a lab that stops",
-    title: "A test",
-    sources: &[include_str!("tests.rs")],
-    seed: 231,
-    cells: &[cell("first", draws), cell("second", stops_once), cell("third", draws)],
-};
+const fn lab(name: &'static str, sources: &'static [&'static str], cells: &'static [Cell]) -> Lab {
+    Lab { name, about: "a test", title: "A test", sources, seed: 231, cells }
+}
+
+const CELLS: &[Cell] = &[cell("first", draws), cell("second", stops_once), cell("third", draws)];
+static LAB: Lab = lab("test", &["the source"], CELLS);
+static CHANGED: Lab = lab("test", &["the source, changed"], CELLS);
 
 fn settings(out: &Path) -> Settings {
     Settings { data: None, quick: false, again: false, out: out.into() }
 }
 
-fn run(lab: &'static Lab, settings: &Settings) -> Result<(Vec<engine::Done>, usize)> {
+fn run(lab: &'static Lab, settings: &Settings) -> Result<Vec<engine::Done>> {
     engine::run(lab, settings, &mut |_| Ok(()))
 }
 
@@ -61,13 +60,14 @@ fn a_stopped_lab_goes_on_where_it_was_with_the_same_random_numbers() {
     let settings = settings(dir.path());
     assert!(run(&LAB, &settings).is_err());
     assert_eq!(engine::finished(&LAB, &settings).len(), 1, "what was finished is stored");
-    let (done, taken) = run(&LAB, &settings).expect("no power cut now");
-    assert_eq!((done.len(), taken), (3, 1));
+    let done = run(&LAB, &settings).expect("no power cut now");
+    assert_eq!((done.len(), engine::finished(&LAB, &settings).len()), (3, 3));
     let straight = chainrule::rng::NumpyRng::new(231).randn(9);
     assert_eq!(done[1].found.kept("all"), Some(&straight[..6]));
     assert_eq!(done[2].found.kept("numbers"), Some(&straight[6..]));
     let quick = Settings { quick: true, ..settings.clone() };
     assert!(engine::finished(&LAB, &quick).is_empty(), "another setting is another result");
+    assert!(engine::finished(&CHANGED, &settings).is_empty(), "so is another source");
     let damaged = dir.path().join("cells/test/second.json");
     std::fs::write(&damaged, "{").expect("a file of this test");
     assert_eq!(engine::finished(&LAB, &settings).len(), 1, "what cannot be read is done again");
@@ -188,14 +188,7 @@ fn long_training(context: &mut Context<'_>) -> Result<Found> {
     Ok(found)
 }
 
-static LONG: Lab = Lab {
-    name: "long",
-    about: "a lab with a long training",
-    title: "A test",
-    sources: &[include_str!("tests.rs")],
-    seed: 231,
-    cells: &[cell("training", long_training)],
-};
+static LONG: Lab = lab("long", &[], &[cell("training", long_training)]);
 
 #[test]
 fn a_training_that_was_stopped_within_a_cell_goes_on() {
@@ -205,7 +198,7 @@ fn a_training_that_was_stopped_within_a_cell_goes_on() {
     assert!(run(&LONG, &settings).is_err());
     let folder = dir.path().join("cells/long/training");
     assert!(folder.join("last.ckpt").exists());
-    let (done, _) = run(&LONG, &settings).expect("no power cut now");
+    let done = run(&LONG, &settings).expect("no power cut now");
     assert_eq!(done[0].found.kept("losses"), straight[0].kept("losses"));
     assert_eq!(done[0].found.kept("losses").map(<[f64]>::len), Some(20));
     assert!(!folder.exists(), "what was needed to go on is gone");
