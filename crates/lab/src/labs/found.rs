@@ -166,8 +166,13 @@ impl Found {
         printed: f64,
     ) {
         let error = rel_error(&numerical_gradient_array(forward, x, upstream, 1e-5), gradient);
-        self.print(format!("{name} error:  {error:e} (printed by the course: {printed:e})"));
-        self.check_below(format!("error of {name}"), error, 1e-6);
+        self.check_error(name, error, 1e-6, printed);
+    }
+
+    /// The relative error of a gradient must be at most `bound`. Beside it stands the course's, which is rounding as ours is.
+    pub fn check_error(&mut self, name: &str, error: f64, bound: f64, printed: f64) {
+        let wanted = format!("at most {bound:e}; the course printed {printed:e}");
+        self.check(format!("error of {name}"), format!("{error:e}"), wanted, error <= bound);
     }
 
     /// Keeps numbers for later cells, which ask for them with `Context::kept`.

@@ -245,7 +245,13 @@ pub(super) fn y_ticks(y: &Scale, format: Format, svg: &mut String) -> usize {
 
 /// Ticks and labels of the x axis, about `count` of them.
 pub(super) fn x_ticks(x: &Scale, format: Format, count: usize, svg: &mut String) {
-    let ticks = x.ticks(count, format == Format::Count);
+    let mut ticks = x.ticks(count, format == Format::Count);
+    let room: usize = ticks.iter().map(|t| x.label(*t, &ticks, format).chars().count() + 3).sum();
+    // Between powers of ten labels soon touch each other: a narrow chart has room for some thirty letters.
+    if x.log && room > 32 {
+        let powers = |t: &f64| (t.log10() - t.log10().round()).abs() < 1e-9;
+        ticks.retain(powers);
+    }
     for tick in &ticks {
         let label = x.label(*tick, &ticks, format);
         let at = round(100.0 * x.place(*tick));

@@ -96,8 +96,7 @@ fn gradients(
         };
         let numerical = numerical_gradient_array(f, inputs[i], upstream, 1e-5);
         let error = rel_error(&numerical, analytic[i]);
-        found.print(format!("{name} error:  {error:e} (printed by the course: {printed:e})"));
-        found.check_below(format!("error of {name}"), error, 1e-7);
+        found.check_error(name, error, 1e-7, printed);
     }
 }
 
