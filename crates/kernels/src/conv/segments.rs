@@ -1,6 +1,6 @@
 //! A tile of a product in registers whose sums run over segments: rows of pixels, or rows of a filter.
 
-use crate::gemm::vector::Vector;
+use crate::gemm::vector::{Vector, prefetch};
 
 /// `out[i][j] (+)= sum over s, then k, of a[s * a_segment + i * row + k * step] * b[s * b_segment + k * b_step + j]`, each sum one
 /// chain of fused multiply-adds.
@@ -20,6 +20,17 @@ pub(super) struct Segments<T> {
     pub add: bool,
 }
 
+/// The height of the next strip where `left` rows are left. Low strips wait for their own sums, so a few rows are shared evenly
+/// by strips of 7 to 9 where there are those: 9 rows are one strip, 21 are three.
+#[inline(always)]
+fn height<const R: usize>(left: usize) -> usize {
+    let even = left.div_ceil(left.div_ceil(9));
+    if R == 8 && left <= 27 && even >= 7 {
+        return even;
+    }
+    [R, 4, 2, 1].into_iter().find(|h| *h <= left).unwrap_or(1)
+}
+
 impl<T: Copy> Segments<T> {
     /// Computes `rows` rows of `columns` columns.
     ///
@@ -33,10 +44,12 @@ impl<T: Copy> Segments<T> {
             let mut part = Segments { b, out: self.out.wrapping_add(first), ..self };
             let mut left = rows;
             while left > 0 {
-                let height = [R, 4, 2, 1].into_iter().find(|h| *h <= left).unwrap_or(1);
-                // SAFETY: the caller's promise; strips of R, 4, 2 and 1 rows make up the rows.
+                let height = height::<R>(left);
+                // SAFETY: the caller's promise; the strips make up the rows.
                 unsafe {
                     match height {
+                        9 if R == 8 => part.strip::<V, 9>(columns, zero),
+                        7 if R == 8 => part.strip::<V, 7>(columns, zero),
                         4 => part.strip::<V, 4>(columns, zero),
                         2 => part.strip::<V, 2>(columns, zero),
                         1 => part.strip::<V, 1>(columns, zero),
@@ -74,6 +87,14 @@ impl<T: Copy> Segments<T> {
         unsafe {
             let load = |p| if FULL { V::load(p) } else { V::load_first(p, columns) };
             let mut sums = [V::splat(zero); R];
+            // As in the matrix product, what is written is fetched while the sums are made.
+            for row in 0..R {
+                for line in 0..V::LANES * size_of::<T>() / 64 + 1 {
+                    prefetch(
+                        self.out.wrapping_add(row * self.out_row).wrapping_byte_add(line * 64),
+                    );
+                }
+            }
             let half = R.div_ceil(2);
             for s in 0..self.segments {
                 let a = self.a.wrapping_add(s * self.a_segment);

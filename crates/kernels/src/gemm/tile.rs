@@ -104,6 +104,12 @@ pub(crate) unsafe fn tile<T: Copy, V: Vector<T>, const R: usize, const FULL: boo
         // Two pointers, each reaching half of the rows by scaled addresses, keep the additions off the critical path.
         let half = R.div_ceil(2);
         let (mut a, mut b) = ([t.a, t.a.wrapping_add(half * t.row)], t.b);
+        // What is written is fetched while the sums are made, for a store that misses the cache waits as a load does.
+        for row in 0..R {
+            for line in 0..V::LANES * size_of::<T>() / LINE + 1 {
+                prefetch(t.out.wrapping_add(row * t.out_row).wrapping_byte_add(line * LINE));
+            }
+        }
         for _ in 0..t.k {
             let columns = load(b);
             for line in 0..V::LANES * size_of::<T>() / LINE + 1 {
