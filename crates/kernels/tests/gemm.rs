@@ -19,9 +19,11 @@ fn agree<T: Real>(m: usize, n: usize, k: usize, transposed: (bool, bool), epilog
     let (a, b, bias) = (numbers::<T>(m * k, 1), numbers::<T>(k * n, 2), numbers::<T>(n, 3));
     let a = if transposed.0 { Mat::new(&a, k, m).t() } else { Mat::new(&a, m, k) };
     let b = if transposed.1 { Mat::new(&b, n, k).t() } else { Mat::new(&b, k, n) };
+    let scaled = numbers::<T>(m * n, 4);
     let epilogue = match epilogue {
         0 => Epilogue::None,
         1 => Epilogue::Bias(&bias[..]),
+        3 => Epilogue::Scaled(T::from_f64(0.3), &scaled[..]),
         _ => Epilogue::BiasRelu(&bias[..]),
     };
     let mut want = vec![T::ZERO; m * n];
@@ -49,7 +51,7 @@ fn odd_shapes_agree_with_the_naive_twin() {
         for n in sizes {
             for k in [0, 1, 5, 16, 257] {
                 let bits = m + n + k;
-                agree::<f32>(m, n, k, (bits % 2 == 0, bits % 3 == 0), (bits % 3) as u8);
+                agree::<f32>(m, n, k, (bits % 2 == 0, bits % 3 == 0), (bits % 4) as u8);
             }
         }
     }
@@ -90,6 +92,10 @@ fn every_strategy_agrees_with_the_naive_twin() {
         agree::<f64>(50, 30, 1200, transposed, 1);
         agree::<f64>(20, 520, 30, transposed, 2);
         agree::<f64>(300, 20, 450, transposed, 0);
+        // Every way a product is spread, with a matrix added.
+        agree::<f32>(30, 40, 1600, transposed, 3);
+        agree::<f32>(50, 515, 390, transposed, 3);
+        agree::<f64>(257, 40, 390, transposed, 3);
     }
     // A packed, B too, in two chunks.
     agree::<f32>(257, 384, 386, (false, true), 2);

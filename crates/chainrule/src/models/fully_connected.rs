@@ -220,7 +220,7 @@ impl Model for FullyConnectedNet {
         }
         grads.reverse();
         self.caches = caches;
-        add_l2(loss, self.config.reg, &self.params, grads)
+        add_l2(loss, self.config.reg, &self.params, grads, |_| false)
     }
 
     fn trace(&self, x: &Tensor, classes: &[usize]) -> Trace {

@@ -5,7 +5,7 @@ use crate::check;
 use crate::ops::softmax_cross_entropy::CrossEntropyParams;
 use crate::ops::{Targets, multiclass_svm, soft_cross_entropy, softmax_cross_entropy};
 use crate::tensor::{Tensor, float};
-use chainrule_kernels::reduce::regularize;
+use chainrule_kernels::reduce::{regularize, sum_squares};
 
 /// The loss on top.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,14 +56,23 @@ impl Loss {
 }
 
 /// `loss + 0.5 reg sum(W^2)`, added one weight tensor after another; `reg W` is added to its gradient. The weights are the
-/// parameters that decay.
-pub(super) fn add_l2(mut loss: f64, reg: f64, params: &[Param], grads: &mut [Tensor]) -> f64 {
+/// parameters that decay. A large one is better added where its gradient is made (`affine::backward_l2`): `has` says of a
+/// parameter's number that it was.
+pub(super) fn add_l2(
+    mut loss: f64,
+    reg: f64,
+    params: &[Param],
+    grads: &mut [Tensor],
+    has: impl Fn(usize) -> bool,
+) -> f64 {
     if reg == 0.0 {
         return loss;
     }
-    for (param, grad) in params.iter().zip(grads).filter(|(p, _)| p.decay) {
+    for (i, (param, grad)) in params.iter().zip(grads).enumerate().filter(|(_, (p, _))| p.decay) {
         float!(param.value.dtype(), T => {
-            loss += 0.5 * reg * regularize(param.value.data::<T>(), grad.data_mut::<T>(), reg);
+            let w = param.value.data::<T>();
+            let squares = if has(i) { sum_squares(w) } else { regularize(w, grad.data_mut(), reg) };
+            loss += 0.5 * reg * squares;
         });
     }
     loss

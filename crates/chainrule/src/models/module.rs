@@ -286,7 +286,7 @@ impl<M: Module> Model for ModuleModel<M> {
         grads.extend(all.map(|(id, p)| {
             found.take_leaf(Leaf::Param(*id)).unwrap_or_else(|| p.value.zeros_like())
         }));
-        add_l2(loss, self.reg, &self.params, grads)
+        add_l2(loss, self.reg, &self.params, grads, |_| false)
     }
 
     fn first_not_finite(&mut self, x: &Tensor, rng: &mut Rng) -> Option<String> {

@@ -243,7 +243,7 @@ impl Model for SmallConvNet {
         }
         grads.reverse();
         self.caches = caches;
-        add_l2(loss, self.config.reg, &self.params, grads)
+        add_l2(loss, self.config.reg, &self.params, grads, |_| false)
     }
 
     fn trace(&self, x: &Tensor, classes: &[usize]) -> Trace {

@@ -129,6 +129,9 @@ impl Default for ThreeLayerConvConfig {
     }
 }
 
+/// The place of W2, nearly all of the net's weights, among the parameters.
+const W2: usize = 2;
+
 /// The network that the documentation of its file describes.
 #[derive(Debug)]
 pub struct ThreeLayerConvNet {
@@ -270,11 +273,13 @@ impl Model for ThreeLayerConvNet {
         let Caches { conv, pooled, hidden, h, top } = caches;
         let affine::Grads { dx, dw: dw3, db: db3 } = affine::backward(&dscores, &top);
         drop((h, top));
-        let affine::Grads { dx, dw: dw2, db: db2 } = affine_relu::backward(&dx, &hidden);
+        let reg = self.config.reg;
+        let [dx, dw2, db2] = affine_relu::backward_l2([true; 3], &dx, &hidden, reg);
         drop((pooled, hidden));
+        let dx = dx.unwrap_or_else(|| unreachable!("it was asked for"));
         let [_, dw1, db1] = conv_relu_pool::backward_for([false, true, true], &dx, &conv);
-        grads.extend([dw1, db1, Some(dw2), Some(db2), Some(dw3), Some(db3)].into_iter().flatten());
-        add_l2(loss, self.config.reg, &self.params, grads)
+        grads.extend([dw1, db1, dw2, db2, Some(dw3), Some(db3)].into_iter().flatten());
+        add_l2(loss, reg, &self.params, grads, |i| i == W2)
     }
 
     fn first_not_finite(&mut self, x: &Tensor, _: &mut Rng) -> Option<String> {

@@ -60,8 +60,19 @@ pub fn backward(dy: &Tensor, cache: &Cache) -> Grads {
 /// As [`backward`].
 #[track_caller]
 pub fn backward_for(needs: [bool; 3], dy: &Tensor, cache: &Cache) -> [Option<Tensor>; 3] {
+    backward_l2(needs, dy, cache, 0.0)
+}
+
+/// [`backward_for`] with `reg w` added to dw: see [`affine::backward_l2`].
+#[track_caller]
+pub(crate) fn backward_l2(
+    needs: [bool; 3],
+    dy: &Tensor,
+    cache: &Cache,
+    reg: f64,
+) -> [Option<Tensor>; 3] {
     check::upstream("affine_relu", dy, cache.relu.kept.shape(), &cache.relu.kept);
-    affine::backward_for(needs, &elementwise::backward(dy, &cache.relu), &cache.affine)
+    affine::backward_l2(needs, &elementwise::backward(dy, &cache.relu), &cache.affine, reg)
 }
 
 /// Quarters: products of them are sixteenths, which a shift by a thirty-second keeps from 0, ReLU's kink.

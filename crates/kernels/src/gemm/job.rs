@@ -1,6 +1,6 @@
 //! How the work of one product is spread over tasks, and which operands are packed.
 
-use super::pack::{self, pack_a, pack_b, pack_panels};
+use super::pack::{self, pack_a, pack_b, pack_panels, turn};
 use super::tile::{Kernels, Tile};
 use super::{CHUNK, Epilogue, Mat};
 use crate::buffer::Buffer;
@@ -44,6 +44,8 @@ impl<T: Real> Job<'_, T> {
         let (m, n, k) = (self.m, self.n, self.k);
         if self.chunks() >= 4 && m * n <= 256 * 256 && m * n * 2 <= m * k + k * n {
             self.by_chunks(c);
+        } else if m <= 256 && n >= 512 && self.b.row == 1 && self.b.col != 1 {
+            self.turned(c);
         } else if m <= 256 && (self.packs_b() || n >= 512) {
             self.by_columns(c);
         } else {
@@ -97,7 +99,9 @@ impl<T: Real> Job<'_, T> {
         let rows = (16_384 / (n * chunks)).clamp(1, m);
         parallel_chunks(c, rows * n, |task, part| {
             add_parts(part, &partial[task * rows * n..], m * n, chunks);
-            part.chunks_mut(n).for_each(|row| self.epilogue.apply(row, 0));
+            for (i, row) in part.chunks_mut(n).enumerate() {
+                self.epilogue.apply(row, (task * rows + i, n), 0);
+            }
         });
     }
 
@@ -121,6 +125,36 @@ impl<T: Real> Job<'_, T> {
             }
             // SAFETY: as above; all rows of C are within `c`.
             unsafe { self.finish(0..self.m, columns, out) };
+        });
+    }
+
+    /// C^T = B^T A^T, for a transposed B: its rows are read where they lie, and only A, which is smaller, is packed. One task
+    /// some columns of C, which it computes as rows.
+    fn turned(&self, c: &mut [T]) {
+        let (m, n) = (self.m, self.n);
+        let turned =
+            Job { a: self.b.t(), b: self.a.t(), m: n, n: m, epilogue: Epilogue::None, ..*self };
+        let (b_chunk, packed) = (turned.b_len(m), turned.pack_all());
+        let out = Shared(c.as_mut_ptr());
+        self.spread(n.div_ceil(MOST_ROWS), 2 * MOST_ROWS * m, |task, scratch| {
+            let columns = task * MOST_ROWS..n.min((task + 1) * MOST_ROWS);
+            let (part, rows) = scratch.split_at_mut(MOST_ROWS * m);
+            let part = &mut part[..columns.len() * m];
+            for chunk in 0..self.chunks() {
+                let block = Block { rows: columns.clone(), columns: 0..m, k: self.chunk(chunk) };
+                let b = packed.as_ref().map(|packed| &packed[chunk * b_chunk..]);
+                // SAFETY: `part` has the block's rows, and is the task's own.
+                unsafe { turned.block(&block, (b, &mut []), part.as_mut_ptr(), chunk > 0) };
+            }
+            turn(part, m, rows);
+            for (i, from) in rows.chunks_exact(columns.len()).take(m).enumerate() {
+                // SAFETY: each task writes its own columns of C.
+                let row = unsafe {
+                    std::slice::from_raw_parts_mut(out.at(i * n + columns.start), columns.len())
+                };
+                row.copy_from_slice(from);
+                self.epilogue.apply(row, (i, n), columns.start);
+            }
         });
     }
 
@@ -264,7 +298,7 @@ impl<T: Real> Job<'_, T> {
             let row = unsafe {
                 std::slice::from_raw_parts_mut(out.at(i * self.n + columns.start), columns.len())
             };
-            self.epilogue.apply(row, columns.start);
+            self.epilogue.apply(row, (i, self.n), columns.start);
         }
     }
 }

@@ -1,11 +1,12 @@
-//! The matrix product C = A B, with an optional bias and ReLU on the way out.
+//! The matrix product C = A B, with an optional bias and ReLU, or another matrix added, on the way out.
 //!
 //! What is computed is fixed by the shapes alone: k is cut into chunks of [`CHUNK`], each chunk's sum is one chain of fused
 //! multiply-adds in the order of k, and the chunks' sums are added in order. [`naive::gemm`] says so in a dozen lines, and the
 //! fast path gives the same bits at every level and for any number of threads. How the work is spread depends on the shape too:
 //!
 //! - small C and long k (a first layer's forward pass): one task a chunk, each with its own copy of C, added in order at the end;
-//! - few rows and a wide or transposed B (a small batch times a wide layer, a gradient of x): one task some columns;
+//! - few rows and a wide and transposed B (a gradient of x): one task some columns, computed as rows of C^T = B^T A^T;
+//! - few rows and a wide or transposed B else (a small batch times a wide layer): one task some columns;
 //! - else: one task some rows.
 //!
 //! A tile reads A and B where they lie, for a copy costs more than it saves while the matrices are the size of a layer. Packed
@@ -73,12 +74,14 @@ pub enum Epilogue<'a, T> {
     Bias(&'a [T]),
     /// Adds a number for each column, then replaces negative values by 0.
     BiasRelu(&'a [T]),
+    /// Adds a row-major matrix of C's size times a number, rounded as one fused multiply-add: the gradient of an L2 term.
+    Scaled(T, &'a [T]),
 }
 
 impl<T: Real> Epilogue<'_, T> {
-    /// Applies to columns `from..from + row.len()` of one row of C.
+    /// Applies to columns `from..from + row.len()` of row `i` of C, which has `n` columns.
     #[inline(always)]
-    fn apply(self, row: &mut [T], from: usize) {
+    fn apply(self, row: &mut [T], (i, n): (usize, usize), from: usize) {
         match self {
             Epilogue::None => {}
             Epilogue::Bias(bias) => {
@@ -89,22 +92,33 @@ impl<T: Real> Epilogue<'_, T> {
                 let relu = |v: T| if T::ZERO > v { T::ZERO } else { v };
                 row.iter_mut().zip(&bias[from..]).for_each(|(c, b)| *c = relu(*c + *b));
             }
+            Epilogue::Scaled(factor, of) => add_scaled(row, factor, &of[i * n + from..]),
         }
+    }
+}
+
+crate::multiversion! {
+    fn add_scaled<T: Real>(row: &mut [T], factor: T, of: &[T]) {
+        row.iter_mut().zip(of).for_each(|(c, v)| *c = factor.mul_add(*v, *c));
     }
 }
 
 /// `c = a b`, row-major `(a.rows, b.cols)`, then the epilogue.
 ///
 /// # Panics
-/// If the inner sizes differ, or `c` or the bias has the wrong length.
+/// If the inner sizes differ, or `c` or what the epilogue adds has the wrong length.
 pub fn gemm<T: Real>(a: Mat<T>, b: Mat<T>, c: &mut [T], epilogue: Epilogue<T>) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     assert_eq!(k, b.rows, "inner sizes of a product");
     assert_eq!(c.len(), m * n, "size of a product");
     check_reach(&a);
     check_reach(&b);
-    if let Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) = epilogue {
-        assert_eq!(bias.len(), n, "one bias for each column");
+    match epilogue {
+        Epilogue::None => {}
+        Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) => {
+            assert_eq!(bias.len(), n, "one bias for each column");
+        }
+        Epilogue::Scaled(_, of) => assert_eq!(of.len(), m * n, "a matrix of C's size"),
     }
     if m == 0 || n == 0 {
         return;

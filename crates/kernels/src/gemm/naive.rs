@@ -10,7 +10,7 @@ pub fn gemm<T: Real>(a: Mat<T>, b: Mat<T>, c: &mut [T], epilogue: Epilogue<T>) {
         for (j, out) in row.iter_mut().enumerate() {
             *out = dot(a, b, i, j);
         }
-        epilogue.apply(row, 0);
+        epilogue.apply(row, (i, n), 0);
     }
 }
 

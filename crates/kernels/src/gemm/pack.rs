@@ -58,6 +58,12 @@ pub(super) fn pack_a<T: Real>(a: &Mat<T>, rows: Range<usize>, k: Range<usize>, t
     copy(&a.part(rows.clone(), k).t(), rows.len(), to);
 }
 
+/// The transposed of a row-major matrix of `cols` columns.
+pub(super) fn turn<T: Real>(from: &[T], cols: usize, to: &mut [T]) {
+    let rows = from.len() / cols;
+    copy(&Mat::new(from, rows, cols).t(), rows, &mut to[..from.len()]);
+}
+
 /// Copies a matrix into rows of `width`, filled up with zeroes.
 fn copy<T: Real>(from: &Mat<T>, width: usize, to: &mut [T]) {
     if width > from.cols {
