@@ -4,6 +4,7 @@ mod bare;
 mod challenge;
 mod data;
 mod modules;
+mod outcome;
 mod resnet;
 mod run;
 mod tensors;
@@ -22,6 +23,7 @@ pub const LAB: Lab = Lab {
         include_str!("bare.rs"),
         include_str!("modules.rs"),
         include_str!("resnet.rs"),
+        include_str!("outcome.rs"),
         include_str!("challenge.rs"),
         include_str!("../../../../chainrule/src/models/course.rs"),
         include_str!("../../../../chainrule/src/models/resnet_ce.rs"),

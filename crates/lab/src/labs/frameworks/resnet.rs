@@ -1,8 +1,7 @@
 //! The course's own network: its parts, its gradients, its training.
 
-use super::super::course::{self, last, over};
 use super::super::{Context, Found, going_on};
-use crate::report::plot::{Plot, Values};
+use super::outcome::Outcome;
 use anyhow::{Context as _, Result};
 use chainrule::data::{Normalization, Pictures};
 use chainrule::gradcheck::check;
@@ -11,7 +10,7 @@ use chainrule::nn::{Params, trace};
 use chainrule::optim::{OptimConfig, make};
 use chainrule::rng::Rng;
 use chainrule::tensor::{DType, Tensor};
-use chainrule::train::{Group, History, Solver, SolverOptions, accuracy};
+use chainrule::train::{Group, Solver, SolverOptions, accuracy};
 
 /// The parts of the network, with their names and how many parameters the course's have.
 const PARTS: [(&str, &str, usize); 13] = [
@@ -154,127 +153,6 @@ pub fn training(context: &mut Context<'_>) -> Result<Found> {
     context.doing("test pictures", 0, 1);
     let tested: Vec<usize> = (0..tested.min(splits.test.len())).collect();
     let test = accuracy(&model, &test, &tested);
-    told(context.quick, &history, an_epoch, (test, tested.len()))
-}
-
-/// What the training came to, beside the course's.
-fn told(quick: bool, history: &History, an_epoch: usize, test: (f64, usize)) -> Result<Found> {
-    let mut found = Found::default();
-    let printed = course::printed_run("PT[22] ResNetCE AdamW 10 epochs")?;
-    // The steps of the printed rows count from 0 in each epoch, which has 766.
-    let mut epoch = 0;
-    let rows: Vec<(f64, f64, f64)> = printed
-        .rows
-        .iter()
-        .enumerate()
-        .map(|(i, row)| {
-            epoch += usize::from(i > 0 && row.0 == 0.0);
-            ((epoch * 766) as f64 + row.0, row.1, row.2 / 1000.0)
-        })
-        .collect();
-    // A short training stands beside the first epoch that was printed, not beside all ten.
-    let end = history.loss.len().max(766) as f64;
-    let shown = rows.iter().filter(|row| row.0 < end);
-    let steps = |i: usize| if i == 0 { 0.0 } else { (i * an_epoch - 1) as f64 };
-    let val = &history.val_accuracy;
-    for (e, (val, train)) in val.iter().zip(&history.train_accuracy).enumerate() {
-        let t = steps(e) as usize;
-        found.print(format!("Iteration {t}, loss = {:.4}", history.loss[t]));
-        found.print(format!(
-            "Accuracy on training set: {:.2}, on validation set: {:.2}",
-            100.0 * train,
-            100.0 * val
-        ));
-    }
-    found.print("Checking accuracy on test set");
-    let (accuracy, of) = test;
-    let right = (accuracy * of as f64).round();
-    found.print(format!(
-        "Got {right} / {of} correct ({:.2}) (printed by the course: 8402 / 10000)",
-        100.0 * accuracy
-    ));
-    found.plot(
-        Plot::new("Training loss", "iteration", Values::Numbers)
-            .line("ours", over(0.0, &history.loss))
-            .dots("printed by the course", shown.clone().map(|row| (row.0, row.1))),
-    );
-    found.plot(
-        Plot::new("Validation accuracy", "iteration", Values::Shares)
-            .line("ours", val.iter().enumerate().map(|(i, v)| (steps(i), *v)))
-            .dots("printed by the course", shown.map(|row| (row.0, row.2))),
-    );
-    let first = history.loss[0];
-    let ln10 = 10f64.ln();
-    found.check(
-        "first loss (printed by the course: 2.2967)",
-        format!("{first:.4}"),
-        format!("{ln10:.4}, that of ten equal classes, within 0.1"),
-        (first - ln10).abs() < 0.1,
-    );
-    let n = history.loss.len();
-    let tail = &history.loss[n.saturating_sub(10)..];
-    let end = tail.iter().sum::<f64>() / tail.len() as f64;
-    found.check("mean of the last ten losses", format!("{end:.3}"), "below 2", end < 2.0);
-    let percent = |v: f64| format!("{:.1}%", 100.0 * v);
-    if quick {
-        found.text(format!(
-            "After {n} steps the training pictures are learned, as the loss shows, but an accuracy is measured with the running averages of \
-             twenty batch norms, which follow weights that still change fast: it lags behind. Without `--quick` there are ten epochs.",
-        ));
-    } else {
-        // On all pictures, what the course asks for within ten epochs.
-        let (best, bar) = (history.best_val_accuracy, if n < 5000 { 0.45 } else { 0.7 });
-        let wanted = format!("above {}", percent(bar));
-        found.check("best validation accuracy", percent(best), wanted, best > bar);
-        let near = (accuracy - best).abs() < 0.08;
-        let wanted = format!("within 8 points of {}", percent(best));
-        found.check("test accuracy", percent(accuracy), wanted, near);
-    }
-    let at_end = rows.iter().rev().step_by(8).map(|row| row.2).collect::<Vec<_>>();
-    let table = at_end.iter().rev().enumerate().map(|(e, theirs)| {
-        let ours = val.get(e + 1).map_or(String::new(), |v| percent(*v));
-        [(e + 1).to_string(), percent(*theirs), ours]
-    });
-    found.table(
-        "Validation accuracy after each epoch",
-        ["epoch", "printed by the course", "ours"],
-        table,
-    );
-    found.text(explained(n));
-    describe(&mut found, &rows, (history, accuracy));
-    Ok(found)
-}
-
-fn explained(steps: usize) -> String {
-    let share = 100.0 * steps as f64 / 7660.0;
-    format!(
-        "The course seeded nothing and trained on a GPU, so that no digit can be the same: its 7,660 steps and ours, {steps} or {share:.1}% \
-         of them, begin with other weights and see other batches. What can be compared is where the curves lie. A last batch that is not \
-         full is left out here, and kept there (40 pictures an epoch).",
-    )
-}
-
-/// The notebook's last question.
-fn describe(found: &mut Found, rows: &[(f64, f64, f64)], (history, test): (&History, f64)) {
-    let (last_printed, peak) =
-        (rows.last().map_or(0.0, |r| r.2), rows.iter().map(|r| r.2).fold(0.0, f64::max));
-    let passed = rows.iter().find(|r| r.2 > 0.7).map_or(0.0, |r| (r.0 / 766.0).floor() + 1.0);
-    found.question(
-        "Describe the network, and what it reached.",
-        format!(
-            "Three stages of residual blocks whose batch norms and ReLUs come before the convolutions, so that the shortcut is a plain sum; \
-             each block's output is weighed channel by channel by squeeze-and-excitation. Between the stages a depthwise and a pointwise \
-             convolution halve the picture at a small part of a full convolution's cost. At the end a global average stands for the \
-             large linear layers, and dropout of 0.3 before the last. By its log the course's training passes 70% in epoch \
-             {passed:.0}, reaches {:.1}% at most and ends at {:.1}%, with 84.0% on the test pictures (the notebook's text claims 86.2% and \
-             85.1%, which its log does not show). Ours, after {} steps, is at {:.1}% of the validation pictures, {:.1}% of the training \
-             pictures and {:.1}% of the test pictures.",
-            100.0 * peak,
-            100.0 * last_printed,
-            history.loss.len(),
-            100.0 * last(&history.val_accuracy),
-            100.0 * last(&history.train_accuracy),
-            100.0 * test,
-        ),
-    );
+    let outcome = Outcome { quick: context.quick, history, an_epoch, test, tested: tested.len() };
+    outcome.told()
 }
