@@ -1,10 +1,10 @@
-//! What a user reads who makes a mistake with modules: thirty wrong shapes, types and settings, each message beside its mistake in
+//! What a user reads who makes a mistake with modules: over forty wrong shapes, types and settings, each message beside its mistake in
 //! messages.txt. On a difference the messages of now are written beside the build, to be looked at and copied over.
 
 use chainrule::models::ModuleModel;
 use chainrule::nn::{
-    BatchNorm1d, BatchNorm2d, Concat, Conv2d, Dropout, GroupNorm, LayerNorm, Linear, MaxPool2d,
-    Module, PRelu, Params, Residual, Sequential,
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Concat, Conv2d, Dropout, GroupNorm,
+    LayerNorm, Linear, MaxPool2d, Module, PRelu, Params, Residual, Sequential,
 };
 use chainrule::ops::conv2d::Conv2dParams;
 use chainrule::rng::Rng;
@@ -48,6 +48,30 @@ fn net(channels: [usize; 2], norm: usize, features: usize) -> Net {
     let mut net = Net { blocks, fc: Linear::new(features, 10, &mut Rng::new(1)) };
     net.set_names();
     net
+}
+
+/// A layer deep inside of a net: `body.layers.1`.
+#[derive(Params)]
+struct Deep<M> {
+    body: Inside<M>,
+}
+
+#[derive(Params)]
+struct Inside<M> {
+    layers: Vec<M>,
+}
+
+impl<M: Module> Module for Deep<M> {
+    fn forward(&self, x: &Var) -> Var {
+        x.apply(&self.body.layers[1])
+    }
+}
+
+/// Runs a layer deep inside of a net on numbers of this shape and type.
+fn deep(shape: &[usize], dtype: DType, layer: impl Fn() -> Box<dyn Module>) -> Var {
+    let mut net = Deep { body: Inside { layers: vec![layer(), layer()] } };
+    net.set_names();
+    Tape::train(0).constant(Tensor::zeros(shape, dtype)).apply(&net)
 }
 
 fn zeros(shape: &[usize]) -> Tensor {
@@ -140,10 +164,55 @@ fn networks() -> Vec<Mistake> {
     ]
 }
 
+fn places() -> Vec<Mistake> {
+    fn at(
+        dtype: DType,
+        what: &'static str,
+        shape: &'static [usize],
+        layer: impl Fn(&mut Rng) -> Box<dyn Module> + Copy + 'static,
+    ) -> Mistake {
+        mistake(what, move || deep(shape, dtype, || layer(&mut Rng::new(0))))
+    }
+    let (f32, f64) = (DType::F32, DType::F64);
+    vec![
+        at(f32, "inside: a window", &[2, 3, 4, 4], |_| Box::new(MaxPool2d::new(5))),
+        at(f32, "inside: pooling features", &[2, 12], |_| Box::new(MaxPool2d::new(2))),
+        at(f32, "inside: means of a window", &[2, 3, 4, 2], |_| Box::new(AvgPool2d::new(3))),
+        at(f32, "inside: bins of features", &[2, 12], |_| Box::new(AdaptiveAvgPool2d::new([1, 1]))),
+        at(f32, "inside: slopes", &[2, 3, 4, 4], |_| Box::new(PRelu::new(4))),
+        at(f32, "inside: a filter", &[2, 3, 2, 2], |rng| {
+            Box::new(Conv2d::new(3, 4, 5, Conv2dParams::new(1, 1), rng))
+        }),
+        at(f32, "inside: a shortcut", &[2, 3], |rng| {
+            Box::new(Residual::new(Linear::new(3, 1, rng)))
+        }),
+        at(f32, "inside: side by side", &[2, 3, 4, 4], |_| {
+            Box::new(Concat { body: MaxPool2d::new(2) })
+        }),
+        at(f64, "inside: a type, linear", &[2, 3], |rng| Box::new(Linear::new(3, 1, rng))),
+        at(f64, "inside: a type, conv", &[2, 3, 4, 4], |rng| {
+            Box::new(Conv2d::new(3, 4, 3, Conv2dParams::same(3), rng).no_bias())
+        }),
+        at(f64, "inside: a type, batch norm", &[2, 3, 4, 4], |_| Box::new(BatchNorm2d::new(3))),
+        at(f64, "inside: a type, layer norm", &[2, 3], |_| Box::new(LayerNorm::new(&[3]))),
+        at(f64, "inside: a type, group norm", &[2, 4, 3, 3], |_| Box::new(GroupNorm::new(2, 4))),
+        at(f64, "inside: a type, prelu", &[2, 4], |_| Box::new(PRelu::new(1))),
+        mistake("a pool of a Sequential", || {
+            let rng = &mut Rng::new(0);
+            let net = Sequential::on([3, 8, 8], rng).conv2d(4, 3).relu().max_pool2d(4).build();
+            on(&[2, 3, 2, 2], net)
+        }),
+        mistake("groups of a convolution", || {
+            let params = Conv2dParams { groups: 2, ..Conv2dParams::same(3) };
+            Conv2d::new(3, 4, 3, params, &mut Rng::new(0))
+        }),
+    ]
+}
+
 #[test]
 fn mistakes_are_told_with_the_layer_and_its_place() {
     let mut found = String::new();
-    for (what, f) in layers().into_iter().chain(networks()) {
+    for (what, f) in layers().into_iter().chain(networks()).chain(places()) {
         let payload = catch_unwind(AssertUnwindSafe(f)).expect_err(what);
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("?");

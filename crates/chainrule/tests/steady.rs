@@ -56,6 +56,8 @@ fn trainings() -> Vec<Training> {
         conv("small-convnet", "adamw", 2, 64, 0),
         // Where pictures become rows of numbers in the order of W2, and where their gradient comes back.
         conv("three-layer-convnet", "adam", 2, 50, 2),
+        // A module on the tape, whose pictures become rows too.
+        conv("course-convnet", "sgd", 1, 32, 2),
     ]
 }
 

@@ -38,7 +38,11 @@ crate::multiversion! {
 
 crate::multiversion! {
     fn map_back<F: Function, T: Real>(dy: &[T], kept: &[T], p: T, dx: &mut [T]) {
-        dx.iter_mut().zip(dy).zip(kept).for_each(|((dx, dy), k)| *dx = *dy * F::slope(*k, p));
+        dx.iter_mut().zip(dy).zip(kept).for_each(|((dx, dy), k)| {
+            // Where f is flat nothing passes, not even an infinite dy, such as that of a square root at 0.
+            let slope = F::slope(*k, p);
+            *dx = if slope == T::ZERO { T::ZERO } else { *dy * slope };
+        });
     }
 }
 
@@ -52,7 +56,7 @@ pub fn forward<F: Function, T: Real>(x: &[T], p: T, y: &mut [T]) {
     parallel_chunks(y, piece, |i, y| map::<F, T>(&x[i * piece..][..y.len()], p, y));
 }
 
-/// `dx[i] = dy[i] f'(x[i])`, where `kept` is x or f(x) as `f` needs it.
+/// `dx[i] = dy[i] f'(x[i])`, 0 where f' is, where `kept` is x or f(x) as `f` needs it.
 ///
 /// # Panics
 /// If the lengths differ.

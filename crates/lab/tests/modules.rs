@@ -81,6 +81,10 @@ fn a_run_is_measured_looked_at_and_listed_like_any_other() {
     let said = good(at, &["explain", "run", "picture.png", "--json"]);
     let explained: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(explained["class"], guess["class"]);
+    // The last pictures of a net that halves 32 x 32 twice.
+    let cam = &explained["grad_cam"];
+    assert_eq!((&cam["height"], &cam["width"]), (&8.into(), &8.into()));
+    assert_eq!(cam["values"].as_array().unwrap().len(), 64);
     assert!(good(at, &["runs", "."]).contains("resnet-ce"));
     let page = fs::read_to_string(at.join("run/report.html")).unwrap();
     good(at, &["report", "run"]);

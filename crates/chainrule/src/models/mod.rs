@@ -141,7 +141,8 @@ pub struct Trace {
     pub scores: Tensor,
     /// The gradient of each picture's own score by its numbers, shape of x.
     pub dx: Tensor,
-    /// The last convolution's output (N, F, H, W), after its ReLU and pooling, and the gradient of the score by it.
+    /// The last convolution's output (N, F, H, W), after its ReLU and pooling, and the gradient of the score by it. Of a module:
+    /// the last value of four axes and more than one pixel on its way up, if the scores depend on it.
     pub features: Option<[Tensor; 2]>,
 }
 

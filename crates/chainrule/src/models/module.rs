@@ -4,11 +4,12 @@ use super::architecture::Task;
 use super::loss::add_l2;
 use super::summary::Layer;
 use super::{Loss, Model, Param, Trace, one_hot};
+use crate::check;
 use crate::error::{Error, Result};
 use crate::nn::{Entry, EntryMut, Module, Path, first_not_finite, trace};
 use crate::ops::Targets;
 use crate::rng::Rng;
-use crate::tape::{Leaf, Mode, Tape};
+use crate::tape::{Leaf, Mode, Tape, Var};
 use crate::tensor::{DType, Order, Tensor};
 use std::cell::{Ref, RefCell};
 
@@ -63,7 +64,8 @@ impl<M: Module> ModuleModel<M> {
         batch.extend_from_slice(&input_shape);
         let rows = trace(&module, Tensor::zeros(&batch[..], dtype));
         let [1, classes] = rows[0].output[..] else {
-            panic!("a model gives scores (N, classes), not {:?}", rows[0].output)
+            let reason = format!("a model gives scores (N, classes), not {:?}", rows[0].output);
+            check::fail("model", reason, &[], module.describe())
         };
         let layers = layers(&rows);
         // Who makes rows of pictures at once reads them as they are stored; all others work channels-last.
@@ -227,7 +229,7 @@ impl<M: Module> Model for ModuleModel<M> {
         self.inner.borrow().module.visit(&mut Path::default(), &mut |name, entry| match entry {
             Entry::Buffer(b) => found.push((name.to_string(), b.get())),
             Entry::Param(p) if p.frozen => found.push((name.to_string(), p.value().clone())),
-            Entry::Param(_) => {}
+            Entry::Param(_) | Entry::Place(_) => {}
         });
         found
     }
@@ -260,10 +262,13 @@ impl<M: Module> Model for ModuleModel<M> {
         self.hand_back();
         let tape = Tape::train(0);
         tape.set_mode(Mode::Test);
+        tape.keep_pictures();
         let scores = tape.leaf(x).apply(&self.inner.borrow().module);
+        let pictures = tape.last_pictures();
+        pictures.iter().for_each(Var::retain_grad);
         let grads = scores.backward_from(&one_hot(scores.value(), classes));
-        let dx = grads[x].clone();
-        Trace { scores: scores.value().clone(), dx, features: None }
+        let features = pictures.and_then(|p| Some([p.value().clone(), grads.get(&p)?.clone()]));
+        Trace { scores: scores.value().clone(), dx: grads[x].clone(), features }
     }
 
     fn loss_of(
@@ -286,6 +291,7 @@ impl<M: Module> Model for ModuleModel<M> {
         grads.extend(all.map(|(id, p)| {
             found.take_leaf(Leaf::Param(*id)).unwrap_or_else(|| p.value.zeros_like())
         }));
+        self.tape.reuse(found);
         add_l2(loss, self.reg, &self.params, grads, |_| false)
     }
 
@@ -313,5 +319,38 @@ impl<M: Module> Model for ModuleModel<M> {
 
     fn layers(&self) -> Vec<Layer> {
         self.layers.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Sequential;
+
+    #[test]
+    fn what_was_seen_last_is_behind_convolution_relu_and_pooling() {
+        let mut rng = Rng::new(0);
+        let net = Sequential::on([3, 8, 8], &mut rng).conv2d(4, 3).relu().max_pool2d(2);
+        let model = ModuleModel::new(net.flatten().linear(5).build(), [3, 8, 8]);
+        let x = Tensor::randn([2, 3, 8, 8], 1.0, DType::F32, &mut rng);
+        let trace = model.trace(&x, &[3, 1]);
+        let [features, gradient] = trace.features.expect("pictures");
+        assert_eq!(trace.scores.to_vec(), model.scores(&x).to_vec());
+        // A linear layer on top: its weights are the gradients of its scores.
+        let [.., weight, bias] = model.params() else { panic!("four parameters") };
+        let rows: Vec<f64> =
+            [3, 1].iter().flat_map(|k| weight.value.slice(0, *k..k + 1).to_vec()).collect();
+        assert_eq!((&gradient.shape()[..], gradient.to_vec()), (&[2, 4, 4, 4][..], rows));
+        let again = features.reshape([2, 64]).matmul(&weight.value.permute(&[1, 0]));
+        let largest = |t: &Tensor| t.to_vec().iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        assert!(largest(&(&(&again + &bias.value) - &trace.scores)) < 1e-5);
+    }
+
+    #[test]
+    fn without_pictures_on_the_way_there_are_none() {
+        let mut rng = Rng::new(0);
+        let net = Sequential::on([3, 4, 4], &mut rng).flatten().linear(6).relu().linear(5).build();
+        let model = ModuleModel::new(net, [3, 4, 4]);
+        assert!(model.trace(&Tensor::ones([1, 3, 4, 4], DType::F32), &[0]).features.is_none());
     }
 }

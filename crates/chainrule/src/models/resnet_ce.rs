@@ -73,7 +73,7 @@ impl SqueezeExcite {
     pub fn new(channels: usize, reduction: usize, rng: &mut Rng) -> SqueezeExcite {
         let hidden = (channels / reduction).max(1);
         let squeeze_excite = Sequential::of(vec![
-            Box::new(AdaptiveAvgPool2d { output: [1, 1] }),
+            Box::new(AdaptiveAvgPool2d::new([1, 1])),
             Box::new(Flatten),
             Box::new(Linear::new(channels, hidden, rng)),
             Box::new(Activation::relu()),

@@ -1,6 +1,7 @@
 //! The convolutional layer.
 
-use super::{Module, Param, Params, init, misfit};
+use super::{Module, Param, Params, init, misfit, same_type, too_large};
+use crate::check;
 use crate::ops::conv2d::Conv2dParams;
 use crate::rng::Rng;
 use crate::tape::{OnTape, Var};
@@ -32,10 +33,11 @@ impl Conv2d {
         rng: &mut Rng,
     ) -> Conv2d {
         let groups = params.groups;
-        assert!(
-            groups > 0 && inputs.is_multiple_of(groups) && outputs.is_multiple_of(groups),
-            "{groups} groups must divide {inputs} channels and {outputs} filters"
-        );
+        if groups == 0 || !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
+            let reason =
+                format!("{groups} groups must divide {inputs} channels and {outputs} filters");
+            check::fail("conv2d", reason, &[], "");
+        }
         let fan_in = inputs / groups * size * size;
         let shape = [outputs, inputs / groups, size, size];
         let weight = Param::new(init::default_of(shape, fan_in, rng));
@@ -55,13 +57,18 @@ impl Conv2d {
     /// Panics if x does not fit.
     #[track_caller]
     fn check(&self, x: &Var) {
-        let channels = x.shape().get(1).copied();
-        if x.shape().len() == 4 && channels == Some(self.inputs()) {
-            return;
-        }
-        let reason = match channels {
-            Some(c) if x.shape().len() == 4 => {
+        let reason = match x.shape()[..] {
+            [_, c, _, _] if c != self.inputs() => {
                 format!("x has {c} channels, the layer expects {}", self.inputs())
+            }
+            [_, _, h, w] => {
+                let Conv2dParams { pad, dilation, .. } = self.params;
+                let spans =
+                    |axis: usize| dilation[axis] * (self.weight.value().shape()[2 + axis] - 1) + 1;
+                match too_large([spans(0), spans(1)], [h, w], pad) {
+                    None => return same_type("conv2d", (x, "N C H W"), &self.weight, self),
+                    Some(reason) => format!("a filter that spans {reason}"),
+                }
             }
             _ => "x must be pictures (N, C, H, W)".to_string(),
         };

@@ -1,6 +1,6 @@
 //! The fully connected layer.
 
-use super::{Module, Param, Params, init, misfit};
+use super::{Module, Param, Params, init, misfit, same_type};
 use crate::rng::Rng;
 use crate::tape::{OnTape, Var};
 
@@ -38,7 +38,7 @@ impl Linear {
     fn check(&self, x: &Var) {
         let [inputs, _] = self.sizes();
         if x.shape().last() == Some(&inputs) {
-            return;
+            return same_type("linear", (x, "... D"), &self.weight, self);
         }
         let found = x.shape().last().copied().unwrap_or(0);
         let flat = x.shape().iter().skip(1).product::<usize>() == inputs;

@@ -47,7 +47,7 @@ pub use dropout::Dropout;
 pub use linear::Linear;
 pub use loss::{CrossEntropy, Reduction};
 pub use norm::{BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm};
-pub use param::{Buffer, Entry, EntryMut, Param, Params, Path};
+pub use param::{Buffer, Entry, EntryMut, Param, Params, Path, Place};
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d};
 pub use sequential::{Builder, Sequential};
 pub use shape::{Activation, Concat, Flatten, Identity, PRelu, Residual};
@@ -159,10 +159,31 @@ impl Var {
 
 /// Panics because x does not fit a module: the message ends with what the module is, and where in its network.
 #[track_caller]
-fn misfit<M: Module + ?Sized>(op: &str, reason: String, x: (&Var, &str), module: &M) -> ! {
+fn misfit<M: Module + ?Sized>(op: &str, reason: String, (x, axes): (&Var, &str), module: &M) -> ! {
+    check::fail(op, reason, &[("x", x.value(), axes)], placed(module))
+}
+
+/// What a module is, behind its path if that is known.
+fn placed<M: Module + ?Sized>(module: &M) -> String {
     let place = module.path().map_or_else(String::new, |path| format!("{path}: "));
-    let (x, axes) = x;
-    check::fail(op, reason, &[("x", x.value(), axes)], format!("{place}{}", module.describe()))
+    format!("{place}{}", module.describe())
+}
+
+/// Panics unless x holds what the module's weights hold.
+#[track_caller]
+fn same_type<M: Module + ?Sized>(op: &str, x: (&Var, &str), weight: &Param, module: &M) {
+    let (is, want) = (x.0.dtype(), weight.value().dtype());
+    if is != want {
+        let reason = format!("x holds {}, the layer {}", is.name(), want.name());
+        misfit(op, reason, x, module);
+    }
+}
+
+/// Says so if a x b pixels are more than pictures of h x w with their padding have.
+fn too_large([a, b]: [usize; 2], [h, w]: [usize; 2], pad: [usize; 2]) -> Option<String> {
+    let (h, w) = (h + 2 * pad[0], w + 2 * pad[1]);
+    let padding = if pad == [0, 0] { "" } else { " with padding" };
+    (a > h || b > w).then(|| format!("{a} x {b} does not fit into pictures of {h} x {w}{padding}"))
 }
 
 #[cfg(test)]

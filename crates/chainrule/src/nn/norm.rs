@@ -1,6 +1,7 @@
 //! Batch and layer normalization, with PyTorch's conventions.
 
-use super::{Buffer, Module, Param, Params, init, misfit};
+use super::{Buffer, Module, Param, Params, init, misfit, same_type};
+use crate::check;
 use crate::ops::batch_norm::{BatchNormParams, RunningStats};
 use crate::ops::layer_norm::LayerNormParams;
 use crate::ops::spatial_group_norm::GroupNormParams;
@@ -111,6 +112,7 @@ macro_rules! batch_norm {
                     let reason = format!("x must have {axes} axes and {features} features");
                     misfit("batch_norm", reason, (x, $axes), self);
                 }
+                same_type("batch_norm", (x, $axes), self.weight(), self);
             }
         }
 
@@ -177,6 +179,7 @@ impl Module for LayerNorm {
             let reason = format!("the last axes of x must be {shape:?}, and one before them");
             misfit("layer_norm", reason, (x, ""), self);
         }
+        same_type("layer_norm", (x, ""), &self.weight, self);
         let d = shape.elements();
         let rows = x.reshape(&[x.value().len() / d.max(1), d]);
         let [weight, bias] = [&self.weight, &self.bias].map(|p| x.tape().leaf(p).reshape(&[d]));
@@ -212,8 +215,10 @@ impl GroupNorm {
     /// If the groups do not divide the channels.
     #[track_caller]
     pub fn new(groups: usize, channels: usize) -> GroupNorm {
-        let fits = groups > 0 && channels.is_multiple_of(groups);
-        assert!(fits, "{groups} groups must divide {channels} channels");
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            let reason = format!("{groups} groups must divide {channels} channels");
+            check::fail("group_norm", reason, &[], "");
+        }
         let [weight, bias] = [1.0, 0.0].map(|v| Param::new(init::constant([channels], v)));
         GroupNorm { weight, bias, params: GroupNormParams::new(groups) }
     }
@@ -227,6 +232,7 @@ impl Module for GroupNorm {
             let reason = format!("x must be pictures of {channels} channels");
             misfit("group_norm", reason, (x, "N C H W"), self);
         }
+        same_type("group_norm", (x, "N C H W"), &self.weight, self);
         x.spatial_group_norm(&self.weight, &self.bias, &self.params)
     }
 

@@ -113,7 +113,7 @@ impl Path {
     }
 
     /// Goes into an element of a list.
-    fn enter_index(&mut self, index: usize) -> usize {
+    pub(super) fn enter_index(&mut self, index: usize) -> usize {
         let outside = self.0.len();
         let dot = if outside > 0 { "." } else { "" };
         // Writing to a String cannot fail.
@@ -127,6 +127,11 @@ impl Path {
     }
 }
 
+/// The path of a layer that has no parameter to keep it, so that messages name where the layer is. It is a field that adds no
+/// name: `#[params(flat)] place: Place`.
+#[derive(Clone, Debug, Default)]
+pub struct Place(String);
+
 /// What a visit finds.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry<'a> {
@@ -134,6 +139,8 @@ pub enum Entry<'a> {
     Param(&'a Param),
     /// A buffer.
     Buffer(&'a Buffer),
+    /// A layer that keeps its place.
+    Place(&'a Place),
 }
 
 /// What a visit finds, for writing.
@@ -143,6 +150,8 @@ pub enum EntryMut<'a> {
     Param(&'a mut Param),
     /// A buffer.
     Buffer(&'a mut Buffer),
+    /// A layer that keeps its place.
+    Place(&'a mut Place),
 }
 
 /// What has parameters and buffers. `#[derive(Params)]` names them by the fields of a struct, nested structs, `Vec`s and
@@ -207,21 +216,29 @@ pub trait Params {
         done
     }
 
-    /// Tells every parameter its path, which messages then name.
+    /// Tells every parameter its path, and every layer that has none but keeps its [`Place`]; messages then name it.
     fn set_names(&mut self) {
-        self.visit_mut(&mut Path::default(), &mut |name, entry| {
-            if let EntryMut::Param(p) = entry {
-                p.name = name.to_string();
+        self.set_names_at(&mut Path::default());
+    }
+
+    /// The same for a part of a network that is at this path.
+    fn set_names_at(&mut self, at: &mut Path) {
+        self.visit_mut(at, &mut |name, entry| match entry {
+            EntryMut::Param(Param { name: kept, .. }) | EntryMut::Place(Place(kept)) => {
+                name.clone_into(kept);
             }
+            EntryMut::Buffer(_) => {}
         });
     }
 
-    /// The path of the first parameter's owner, if the network has been named.
+    /// Where it is within the network, if that has been named: what its first parameter or place says.
     fn path(&self) -> Option<String> {
         let mut first: Option<String> = None;
         self.visit(&mut Path::default(), &mut |own, entry| {
-            if let (Entry::Param(p), None) = (entry, &first) {
-                let owner = p.name.strip_suffix(own).map(|owner| owner.trim_end_matches('.'));
+            if let (Entry::Param(Param { name, .. }) | Entry::Place(Place(name)), None) =
+                (entry, &first)
+            {
+                let owner = name.strip_suffix(own).map(|owner| owner.trim_end_matches('.'));
                 first = Some(owner.unwrap_or("").to_string());
             }
         });
@@ -251,6 +268,7 @@ pub trait Params {
         self.visit_mut(&mut Path::default(), &mut |_, entry| match entry {
             EntryMut::Param(p) => p.value = p.value.to_dtype(dtype),
             EntryMut::Buffer(b) => b.set(b.get().to_dtype(dtype)),
+            EntryMut::Place(_) => {}
         });
     }
 }
@@ -272,6 +290,16 @@ impl Params for Buffer {
 
     fn visit_mut(&mut self, at: &mut Path, f: &mut dyn FnMut(&str, EntryMut<'_>)) {
         f(&at.0, EntryMut::Buffer(self));
+    }
+}
+
+impl Params for Place {
+    fn visit(&self, at: &mut Path, f: &mut dyn FnMut(&str, Entry<'_>)) {
+        f(&at.0, Entry::Place(self));
+    }
+
+    fn visit_mut(&mut self, at: &mut Path, f: &mut dyn FnMut(&str, EntryMut<'_>)) {
+        f(&at.0, EntryMut::Place(self));
     }
 }
 

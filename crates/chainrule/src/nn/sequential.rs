@@ -2,7 +2,7 @@
 
 use super::{
     Activation, AdaptiveAvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Flatten, LayerNorm,
-    Linear, MaxPool2d, Module, Params, trace,
+    Linear, MaxPool2d, Module, Params, Path, trace,
 };
 use crate::check;
 use crate::ops::conv2d::Conv2dParams;
@@ -83,7 +83,11 @@ impl Builder<'_> {
     /// # Panics
     /// If that shape does not fit the layer.
     #[track_caller]
-    pub fn layer(mut self, layer: impl Module + 'static) -> Self {
+    pub fn layer(mut self, mut layer: impl Module + 'static) -> Self {
+        // A message about it then names its place already.
+        let mut place = Path::default();
+        place.enter_index(self.layers.len());
+        layer.set_names_at(&mut place);
         let mut sizes = vec![1];
         sizes.extend_from_slice(&self.shape);
         let rows = trace(&layer, Tensor::zeros(&sizes[..], DType::F32));
@@ -102,7 +106,7 @@ impl Builder<'_> {
     fn features(&self, axes: &[usize], what: &str) -> usize {
         if !axes.contains(&self.shape.len()) {
             let reason = format!("{what} does not fit inputs of shape {:?}", self.shape);
-            check::fail("sequential", reason, &[], "");
+            check::fail("sequential", reason, &[], format!("layer {}", self.layers.len()));
         }
         self.shape[0]
     }
@@ -236,7 +240,7 @@ impl Builder<'_> {
     #[track_caller]
     pub fn global_avg_pool(self) -> Self {
         self.features(&[3], "averaging");
-        self.layer(AdaptiveAvgPool2d { output: [1, 1] }).layer(Flatten)
+        self.layer(AdaptiveAvgPool2d::new([1, 1])).layer(Flatten)
     }
 
     /// Pictures as features.

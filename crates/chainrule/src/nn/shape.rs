@@ -1,6 +1,7 @@
 //! Layers without weights of their own: activations, shapes, and ways around other layers.
 
-use super::{Module, Param, Params};
+use super::{Module, Param, Params, misfit, placed, same_type};
+use crate::check;
 use crate::ops::elementwise::{self, relu};
 use crate::ops::prelu;
 use crate::tape::Var;
@@ -57,7 +58,18 @@ impl PRelu {
 impl Module for PRelu {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
+        let (slopes, channels) = (self.weight.value().len(), x.shape().get(1).copied());
+        if slopes != 1 && channels != Some(slopes) {
+            let found = channels.map_or("no channels".to_string(), |c| format!("{c} channels"));
+            let reason = format!("x has {found}, the layer a slope for each of {slopes}");
+            misfit("prelu", reason, (x, "N C ..."), self);
+        }
+        same_type("prelu", (x, "N C ..."), &self.weight, self);
         x.prelu(&self.weight)
+    }
+
+    fn describe(&self) -> String {
+        format!("PRelu({})", self.weight.value().len())
     }
 }
 
@@ -101,7 +113,13 @@ impl<B: Module> Residual<B> {
 impl<B: Module, S: Module> Module for Residual<B, S> {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
-        x.apply(&self.body) + x.apply(&self.shortcut)
+        let (y, shortcut) = (x.apply(&self.body), x.apply(&self.shortcut));
+        if y.shape() != shortcut.shape() {
+            let operands = [("body", y.value(), ""), ("shortcut", shortcut.value(), "")];
+            let reason = "what the two ways give must have one shape";
+            check::fail("residual", reason, &operands, placed(self));
+        }
+        y + shortcut
     }
 }
 
@@ -117,6 +135,12 @@ impl<B: Module> Module for Concat<B> {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
         let new = x.apply(&self.body);
+        let [a, b] = [x.shape(), new.shape()];
+        if a.len() < 2 || a.len() != b.len() || a[0] != b[0] || a[2..] != b[2..] {
+            let operands = [("x", x.value(), "N C ..."), ("body", new.value(), "N C ...")];
+            let reason = "only the channels may differ of what is put side by side";
+            check::fail("concat", reason, &operands, placed(self));
+        }
         Var::concat(&[x.clone(), new], 1)
     }
 }

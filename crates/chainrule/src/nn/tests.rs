@@ -177,6 +177,7 @@ fn behind_relu(make: impl Fn(&mut Rng) -> Box<dyn Module>, x: &[usize], mode: Mo
         layer.visit(&mut Path::default(), &mut |_, entry| match entry {
             Entry::Param(p) => found.push(grads.get(p).expect("a gradient").to_vec()),
             Entry::Buffer(b) => found.push(b.get().to_vec()),
+            Entry::Place(_) => {}
         });
         found
     };

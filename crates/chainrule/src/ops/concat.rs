@@ -3,22 +3,35 @@
 //! ```text
 //! y = [x_1, x_2, ...] along the axis        dx_i = that part of dy        x_i: equal shapes but for the axis
 //! ```
-//! Saved: sizes. Cost: a copy either way. Row-major results.
+//! Saved: sizes. Cost: a copy either way. Pictures that are all channels-last stay so; otherwise the result is row-major.
 
 use super::extremum::around;
-use super::slice::{cut, with_axis};
-use crate::check::{self, Operand};
+use super::slice::with_axis;
+use crate::check;
 use crate::gradcheck::{Backward, Case};
 use crate::tape::{Var, record_many};
 use crate::tensor::{Order, Shape, Tensor, float};
+use chainrule_kernels::Buffer;
 
 /// What backward needs of forward.
 #[derive(Clone, Debug)]
 pub struct Cache {
     axis: usize,
-    sizes: Vec<usize>,
+    /// Of the parts along the axis.
+    sizes: Buffer<usize>,
     y: Shape,
+    order: Order,
     like: Tensor,
+}
+
+/// The sizes before the axis, of it, and behind it, as the numbers lie in memory.
+fn around_stored(shape: &Shape, order: Order, axis: usize) -> [usize; 3] {
+    match (order, &shape[..]) {
+        (Order::ChannelsLast, &[n, c, h, w]) => {
+            around(&Shape::from([n, h, w, c]), [0, 3, 1, 2][axis])
+        }
+        _ => around(shape, axis),
+    }
 }
 
 /// The tensors one after the other along `axis`.
@@ -27,27 +40,39 @@ pub struct Cache {
 /// If there is none, they differ in more than that axis, or the types differ.
 #[track_caller]
 pub fn forward(parts: &[&Tensor], axis: usize) -> (Tensor, Cache) {
-    let operands: Vec<Operand> = parts.iter().map(|t| ("x", *t, "")).collect();
-    let Some(first) = parts.first().filter(|t| axis < t.shape().len()) else {
-        check::fail("concat", format!("there must be a tensor with an axis {axis}"), &operands, "");
+    joined(parts.iter().copied(), axis)
+}
+
+#[track_caller]
+fn joined<'a>(parts: impl Iterator<Item = &'a Tensor> + Clone, axis: usize) -> (Tensor, Cache) {
+    let fail = |reason: String| -> ! {
+        let operands: Vec<check::Operand> = parts.clone().map(|t| ("x", t, "")).collect();
+        check::fail("concat", reason, &operands, "")
     };
-    let like_first = |t: &&&Tensor| {
-        t.shape().len() == first.shape().len()
-            && with_axis(t.shape(), axis, 0) == with_axis(first.shape(), axis, 0)
+    let Some(first) = parts.clone().next().filter(|t| axis < t.shape().len()) else {
+        fail(format!("there must be a tensor with an axis {axis}"));
     };
-    if parts.iter().filter(like_first).count() != parts.len() {
-        check::fail("concat", format!("shapes may differ in axis {axis} alone"), &operands, "");
+    let shape = |t: &Tensor, size| {
+        (t.shape().len() == first.shape().len()).then(|| with_axis(t.shape(), axis, size))
+    };
+    if parts.clone().any(|t| shape(t, 0) != shape(first, 0)) {
+        fail(format!("shapes may differ in axis {axis} alone"));
     }
-    check::same_dtype("concat", &operands);
-    let sizes: Vec<usize> = parts.iter().map(|t| t.shape()[axis]).collect();
-    let shape = with_axis(first.shape(), axis, sizes.iter().sum());
-    let mut y = Tensor::dirty(shape, first.dtype(), Order::RowMajor);
-    let [outer, n, inner] = around(&shape, axis);
+    if parts.clone().any(|t| t.dtype() != first.dtype()) {
+        fail("the operands must hold the same type".to_string());
+    }
+    let last = parts.clone().all(|t| t.order() == Order::ChannelsLast);
+    let order = if last { Order::ChannelsLast } else { Order::RowMajor };
+    let mut sizes = Buffer::<usize>::dirty(parts.clone().count());
+    sizes.make_mut().iter_mut().zip(parts.clone()).for_each(|(to, t)| *to = t.shape()[axis]);
+    let y = with_axis(first.shape(), axis, sizes.iter().sum());
+    let mut joined = Tensor::dirty(y, first.dtype(), order);
+    let [outer, n, inner] = around_stored(&y, order, axis);
     float!(first.dtype(), T => {
-        let to = y.data_mut::<T>();
+        let to = joined.data_mut::<T>();
         let mut start = 0;
         for part in parts {
-            let part = part.to_order(Order::RowMajor);
+            let part = part.to_order(order);
             let rows = part.shape()[axis] * inner;
             for o in 0..outer {
                 let from = &part.data::<T>()[o * rows..][..rows];
@@ -56,8 +81,8 @@ pub fn forward(parts: &[&Tensor], axis: usize) -> (Tensor, Cache) {
             start += rows;
         }
     });
-    let cache = Cache { axis, sizes, y: shape, like: Tensor::zeros([0], first.dtype()) };
-    (y, cache)
+    let cache = Cache { axis, sizes, y, order, like: Tensor::zeros([0], first.dtype()) };
+    (joined, cache)
 }
 
 /// The gradients of the parts, given the upstream gradient dy of y's shape.
@@ -76,14 +101,32 @@ pub fn backward(dy: &Tensor, cache: &Cache) -> Vec<Tensor> {
 /// As [`backward`].
 #[track_caller]
 pub fn backward_for(needs: &[bool], dy: &Tensor, cache: &Cache) -> Vec<Option<Tensor>> {
+    let mut grads = vec![None; needs.len()];
+    backward_to(needs, dy, cache, &mut grads);
+    grads
+}
+
+/// The same into places that are there.
+#[track_caller]
+fn backward_to(needs: &[bool], dy: &Tensor, cache: &Cache, grads: &mut [Option<Tensor>]) {
     check::upstream("concat", dy, &cache.y, &cache.like);
+    let dy = dy.to_order(cache.order);
+    let [_, n, inner] = around_stored(&cache.y, cache.order, cache.axis);
     let mut start = 0;
-    let parts = needs.iter().zip(&cache.sizes).map(|(needed, size)| {
-        let part = start..start + size;
+    for ((grad, needed), size) in grads.iter_mut().zip(needs).zip(cache.sizes.iter()) {
+        let (from, rows) = (start * inner, size * inner);
         start += size;
-        needed.then(|| cut(dy, cache.axis, part))
-    });
-    parts.collect()
+        *grad = needed.then(|| {
+            let shape = with_axis(&cache.y, cache.axis, *size);
+            let mut dx = Tensor::dirty(shape, dy.dtype(), cache.order);
+            float!(dy.dtype(), T => {
+                let all = dy.data::<T>().chunks_exact((n * inner).max(1));
+                let to = dx.data_mut::<T>().chunks_exact_mut(rows.max(1));
+                to.zip(all).for_each(|(to, all)| to.copy_from_slice(&all[from..][..rows]));
+            });
+            dx
+        });
+    }
 }
 
 impl Var {
@@ -93,12 +136,8 @@ impl Var {
     /// As [`forward`], and if they are on different tapes.
     #[track_caller]
     pub fn concat(parts: &[Var], axis: usize) -> Var {
-        let values: Vec<&Tensor> = parts.iter().map(Var::value).collect();
-        let (y, cache) = forward(&values, axis);
-        record_many(parts, y, move |needs, dy, grads| {
-            let found = backward_for(needs, dy, &cache);
-            grads.iter_mut().zip(found).for_each(|(to, g)| *to = g);
-        })
+        let (y, cache) = joined(parts.iter().map(Var::value), axis);
+        record_many(parts, y, move |needs, dy, grads| backward_to(needs, dy, &cache, grads))
     }
 
     /// Variables of one shape as the entries of a new axis.
@@ -161,7 +200,9 @@ pub fn checks() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Rng;
     use crate::tape::Tape;
+    use crate::tensor::DType;
 
     #[test]
     fn stacking_makes_an_axis() {
@@ -172,6 +213,27 @@ mod tests {
         assert_eq!(y.shape()[..], [3, 2]);
         let grads = y.backward_from(&Tensor::from_f64([3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
         assert_eq!((grads[&a].to_vec(), grads[&b].to_vec()), (vec![6.0, 8.0], vec![3.0, 4.0]));
+    }
+
+    #[test]
+    fn pictures_keep_their_memory_order() {
+        let mut rng = Rng::new(0);
+        let mut normal = |shape: &[usize]| Tensor::randn(shape, 1.0, DType::F64, &mut rng);
+        for axis in 0..4 {
+            let mut sizes = [2, 3, 4, 5];
+            let a = normal(&sizes);
+            sizes[axis] = 2;
+            let b = normal(&sizes);
+            let [c, d] = [&a, &b].map(|t| t.to_order(Order::ChannelsLast));
+            let ((y, rows), (z, last)) = (forward(&[&a, &b], axis), forward(&[&c, &d], axis));
+            assert_eq!([y.order(), z.order()], [Order::RowMajor, Order::ChannelsLast]);
+            assert_eq!(y.to_vec(), z.to_vec());
+            assert_eq!(forward(&[&a, &d], axis).0.order(), Order::RowMajor);
+            let dy = normal(y.shape());
+            for (one, other) in backward(&dy, &rows).iter().zip(backward(&dy, &last)) {
+                assert_eq!((one.to_vec(), other.order()), (other.to_vec(), Order::ChannelsLast));
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! y = f(x)          x, y of any shape, in the memory order of x
-//! dx = dy f'(x)
+//! dx = dy f'(x), and 0 where f' is 0, whatever dy
 //! ```
 //! A row holds the function, its derivative in terms of x or of y, its kinks and its source; kernels, explicit passes, names and
 //! gradient checks follow from it. Saved: x or y (shared, not copied), whichever the row's derivative is written in. Cost: one

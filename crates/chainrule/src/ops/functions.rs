@@ -72,15 +72,15 @@ rows! {
     f(x) = x / number;
     df(_x in X) = T::ONE / number;
 
-    /// The larger of x and a number.
+    /// The larger of x and a number; the derivative where they are equal is 0.
     at_least(number = 0.0) kinks [0.0];
     f(x) = if x < number { number } else { x };
-    df(x in X) = if x >= number { T::ONE } else { T::ZERO };
+    df(x in X) = if x > number { T::ONE } else { T::ZERO };
 
-    /// The smaller of x and a number.
+    /// The smaller of x and a number; the derivative where they are equal is 0.
     at_most(number = 0.0) kinks [0.0];
     f(x) = if x > number { number } else { x };
-    df(x in X) = if x <= number { T::ONE } else { T::ZERO };
+    df(x in X) = if x < number { T::ONE } else { T::ZERO };
 }
 
 methods![exp, log, sqrt, square, reciprocal, abs, neg];
@@ -108,7 +108,7 @@ impl Var {
         self.activation(power::ACTIVATION.with(exponent))
     }
 
-    /// Every element, or the nearest number from `low` to `high`; the gradient passes where nothing was changed.
+    /// Every element, or the nearest number from `low` to `high`; the gradient passes between them.
     pub fn clamp(&self, low: f64, high: f64) -> Var {
         self.activation(at_least::ACTIVATION.with(low)).activation(at_most::ACTIVATION.with(high))
     }

@@ -34,7 +34,7 @@ pub(super) fn with_axis(shape: &Shape, axis: usize, size: usize) -> Shape {
 }
 
 /// Part `part` of an axis of a row-major tensor.
-pub(super) fn cut(x: &Tensor, axis: usize, part: Range<usize>) -> Tensor {
+fn cut(x: &Tensor, axis: usize, part: Range<usize>) -> Tensor {
     let x = x.to_order(Order::RowMajor);
     let [_, n, inner] = around(x.shape(), axis);
     let mut y = Tensor::dirty(with_axis(x.shape(), axis, part.len()), x.dtype(), Order::RowMajor);

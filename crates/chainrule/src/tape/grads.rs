@@ -6,6 +6,9 @@ use crate::tensor::Tensor;
 use std::collections::HashMap;
 use std::ops::Index;
 
+/// Gradients by the numbers of their nodes, the largest first. Those that were taken out are missing.
+pub(super) type Found = Vec<(u32, Option<Tensor>)>;
+
 /// Gradients: of every leaf that was reached, and of what [`retain_grad`](super::Var::retain_grad) asked for.
 ///
 /// `grads[&w]` is the gradient of `w`. A plain tensor is recognised by the variable that holds it, which must be the one that
@@ -13,16 +16,20 @@ use std::ops::Index;
 pub struct Grads {
     recording: u64,
     leaves: HashMap<Leaf, u32>,
-    by_node: HashMap<u32, Tensor>,
+    found: Found,
 }
 
 impl Grads {
-    pub(super) fn new(recording: u64, leaves: HashMap<Leaf, u32>) -> Grads {
-        Grads { recording, leaves, by_node: HashMap::new() }
+    /// Without a gradient, in containers that are empty or hold the leaves alone.
+    pub(super) fn new(recording: u64, leaves: HashMap<Leaf, u32>, found: Found) -> Grads {
+        Grads { recording, leaves, found }
     }
 
-    pub(super) fn insert(&mut self, node: u32, gradient: Tensor) {
-        self.by_node.insert(node, gradient);
+    /// Adds the gradient of a node, if there is one. Nodes come with falling numbers.
+    pub(super) fn extend(&mut self, node: u32, gradient: Option<Tensor>) {
+        if gradient.is_some() {
+            self.found.push((node, gradient));
+        }
     }
 
     fn node(&self, of: &dyn OnTape) -> Option<u32> {
@@ -36,30 +43,41 @@ impl Grads {
         }
     }
 
+    /// Where the gradient of a node is.
+    fn place(&self, node: u32) -> Option<usize> {
+        self.found.binary_search_by(|(other, _)| node.cmp(other)).ok()
+    }
+
     /// The gradient of a leaf or a retained value; `None` if it was not used, or did not reach the loss.
     pub fn get(&self, of: &dyn OnTape) -> Option<&Tensor> {
-        self.by_node.get(&self.node(of)?)
+        self.found[self.place(self.node(of)?)?].1.as_ref()
     }
 
     /// Takes the gradient out.
     pub fn take(&mut self, of: &dyn OnTape) -> Option<Tensor> {
-        let node = self.node(of)?;
-        self.by_node.remove(&node)
+        let place = self.place(self.node(of)?)?;
+        self.found[place].1.take()
     }
 
     /// Takes the gradient of a leaf out.
     pub(crate) fn take_leaf(&mut self, leaf: Leaf) -> Option<Tensor> {
-        self.by_node.remove(self.leaves.get(&leaf)?)
+        let place = self.place(*self.leaves.get(&leaf)?)?;
+        self.found[place].1.take()
+    }
+
+    /// What the gradients were in, for those of another recording.
+    pub(super) fn into_containers(self) -> (HashMap<Leaf, u32>, Found) {
+        (self.leaves, self.found)
     }
 
     /// How many gradients there are.
     pub fn len(&self) -> usize {
-        self.by_node.len()
+        self.found.iter().filter(|(_, gradient)| gradient.is_some()).count()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.by_node.is_empty()
+        self.len() == 0
     }
 }
 

@@ -16,7 +16,8 @@
 //! [`Tape::constant`] is for those that need none. Mode and randomness live on the tape.
 //!
 //! The tape is a list. [`Var::backward`] takes it apart from its end, so neither does a long chain overflow the stack, nor does
-//! anything outlive its last use. Only first derivatives exist: gradients are plain tensors.
+//! anything outlive its last use. Only first derivatives exist: gradients are plain tensors. A tape that is used for step after
+//! step keeps the memory of its list, so that a step in the steady state of a training allocates nothing.
 
 mod grads;
 mod operand;
@@ -53,7 +54,12 @@ struct Inner {
     recording: bool,
     rng: RefCell<Rng>,
     record: RefCell<Record>,
+    /// The last pictures that an op made, on a tape that keeps them.
+    pictures: RefCell<Option<Pictures>>,
 }
+
+/// The last value of four axes and more than one pixel that was recorded, if there was one.
+type Pictures = Option<(Tensor, Node)>;
 
 impl Tape {
     /// A tape for training; dropout draws from the keyed streams of `seed`.
@@ -73,7 +79,8 @@ impl Tape {
 
     fn with(mode: Mode, recording: bool, rng: Rng) -> Tape {
         let record = RefCell::new(Record::new());
-        let inner = Inner { mode: Cell::new(mode), recording, rng: RefCell::new(rng), record };
+        let (mode, rng, pictures) = (Cell::new(mode), RefCell::new(rng), RefCell::new(None));
+        let inner = Inner { mode, recording, rng, record, pictures };
         Tape { inner: Rc::new(inner) }
     }
 
@@ -136,6 +143,25 @@ impl Tape {
     /// Forgets what is recorded, say after a loss that is not to be differentiated.
     pub fn clear(&self) {
         self.inner.record.borrow_mut().clear();
+    }
+
+    /// Takes gradients that are not needed any more: the next recording's go where they were, so that nothing is allocated. A
+    /// loop that does without is right too.
+    pub fn reuse(&self, grads: Grads) {
+        let (leaves, found) = grads.into_containers();
+        self.inner.record.borrow_mut().take_back(leaves, found);
+    }
+
+    /// Keeps the last pictures that an op makes from now on.
+    pub(crate) fn keep_pictures(&self) {
+        *self.inner.pictures.borrow_mut() = Some(None);
+    }
+
+    /// The last pictures (N, C, H, W) of more than one pixel that an op made of what needs gradients, since
+    /// [`Tape::keep_pictures`].
+    pub(crate) fn last_pictures(&self) -> Option<Var> {
+        let (value, node) = self.inner.pictures.borrow().clone()??;
+        Some(Var { value, tape: self.clone(), node: Some(node) })
     }
 
     fn is(&self, other: &Tape) -> bool {

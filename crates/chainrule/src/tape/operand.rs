@@ -1,6 +1,6 @@
 //! What an op on the tape takes: variables, tensors and parameters alike.
 
-use super::record::{Input, Record};
+use super::record::Input;
 use super::{Node, Tape, Var};
 use crate::check;
 use crate::tensor::{Tensor, float};
@@ -116,8 +116,7 @@ impl<const N: usize> Operands<N> {
         cache: C,
         backward_for: impl Fn([bool; N], &Tensor, &C) -> [Option<Tensor>; N] + 'static,
     ) -> Var {
-        let inputs = self.nodes.map(|n| n.map_or(Input::CONSTANT, |n| n.index));
-        record(self.tape, &inputs, y, move |needs, dy, grads| {
+        record(self.tape, self.nodes.into_iter(), y, move |needs, dy, grads| {
             let found = backward_for(std::array::from_fn(|i| needs[i]), dy, &cache);
             grads.iter_mut().zip(found).for_each(|(to, g)| *to = g);
         })
@@ -132,22 +131,29 @@ pub(crate) fn record_many(
     backward: impl FnOnce(&[bool], &Tensor, &mut [Option<Tensor>]) + 'static,
 ) -> Var {
     let tape = tape_of(operands.iter().map(Operand::Var)).clone();
-    let inputs: Vec<u32> =
-        operands.iter().map(|v| v.node.map_or(Input::CONSTANT, |n| n.index)).collect();
-    for node in operands.iter().filter_map(|v| v.node) {
+    let nodes = operands.iter().map(|v| v.node);
+    for node in nodes.clone().flatten() {
         tape.inner.record.borrow().check(node);
     }
-    record(tape, &inputs, y, backward)
+    record(tape, nodes, y, backward)
 }
 
+/// Records an op whose inputs are these nodes, unless none of them needs a gradient.
 fn record(
     tape: Tape,
-    inputs: &[u32],
+    inputs: impl Iterator<Item = Option<Node>> + Clone,
     y: Tensor,
     backward: impl FnOnce(&[bool], &Tensor, &mut [Option<Tensor>]) + 'static,
 ) -> Var {
-    let needed = inputs.iter().any(|i| *i != Input::CONSTANT);
-    let node = needed
-        .then(|| Record::push(&mut tape.inner.record.borrow_mut(), inputs, Box::new(backward)));
+    let node = inputs.clone().any(|i| i.is_some()).then(|| {
+        let inputs = inputs.map(|n| n.map_or(Input::CONSTANT, |n| n.index));
+        tape.inner.record.borrow_mut().push(inputs, backward)
+    });
+    if let (Some(node), &[_, _, h, w]) = (node, &y.shape()[..])
+        && let Some(pictures) = &mut *tape.inner.pictures.borrow_mut()
+        && h * w > 1
+    {
+        *pictures = Some((y.clone(), node));
+    }
     Var { value: y, tape, node }
 }

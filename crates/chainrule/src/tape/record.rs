@@ -1,14 +1,36 @@
 //! The list of operations, and the walk back over it.
 
-use super::grads::Grads;
+use super::grads::{Found, Grads};
 use super::{Leaf, Node};
 use crate::check;
 use crate::tensor::Tensor;
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes the gradients of the inputs that are needed, given the upstream gradient.
-pub(super) type Back = Box<dyn FnOnce(&[bool], &Tensor, &mut [Option<Tensor>])>;
+/// The way back of an op, which is gone once. Its box outlives it: the op of the same number in the next recording moves in,
+/// if it is of the same kind, as it is from one step of a training to the next.
+trait Back: Any {
+    /// Writes the gradients of the inputs that are needed, given the upstream gradient. Nothing is left in the box.
+    fn run(&mut self, needs: &[bool], dy: &Tensor, found: &mut [Option<Tensor>]);
+
+    /// Leaves nothing in the box.
+    fn empty(&mut self);
+}
+
+struct Held<F>(Option<F>);
+
+impl<F: FnOnce(&[bool], &Tensor, &mut [Option<Tensor>]) + 'static> Back for Held<F> {
+    fn run(&mut self, needs: &[bool], dy: &Tensor, found: &mut [Option<Tensor>]) {
+        if let Some(back) = self.0.take() {
+            back(needs, dy, found);
+        }
+    }
+
+    fn empty(&mut self) {
+        self.0 = None;
+    }
+}
 
 /// The inputs of an op as numbers of nodes.
 pub(super) struct Input;
@@ -22,7 +44,7 @@ enum Entry {
     /// A tensor from outside. It is kept so that its storage is not given to another tensor, which would be taken for it.
     Leaf(#[allow(dead_code)] Tensor),
     /// An op with the number of its inputs, which are the last ones of the record when it is taken off.
-    Op { inputs: usize, back: Back },
+    Op { inputs: usize, back: Box<dyn Back> },
 }
 
 /// Recordings are numbered over all tapes, so that a value of one is never taken for a value of another.
@@ -39,6 +61,9 @@ pub(super) struct Record {
     inputs: Vec<u32>,
     leaves: HashMap<Leaf, u32>,
     retained: Vec<u32>,
+    /// Empty boxes, each at the number of the op whose way back was in it.
+    boxes: Vec<Option<Box<dyn Back>>>,
+    gradients: Found,
     pending: Vec<Option<Tensor>>,
     needs: Vec<bool>,
     found: Vec<Option<Tensor>>,
@@ -52,6 +77,8 @@ impl Record {
             inputs: Vec::new(),
             leaves: HashMap::new(),
             retained: Vec::new(),
+            boxes: Vec::new(),
+            gradients: Vec::new(),
             pending: Vec::new(),
             needs: Vec::new(),
             found: Vec::new(),
@@ -78,9 +105,49 @@ impl Record {
         node
     }
 
-    pub fn push(&mut self, inputs: &[u32], back: Back) -> Node {
-        self.inputs.extend_from_slice(inputs);
-        self.add(Entry::Op { inputs: inputs.len(), back })
+    /// Records an op with these inputs and this way back.
+    pub fn push(
+        &mut self,
+        inputs: impl Iterator<Item = u32>,
+        back: impl FnOnce(&[bool], &Tensor, &mut [Option<Tensor>]) + 'static,
+    ) -> Node {
+        let before = self.inputs.len();
+        self.inputs.extend(inputs);
+        let (inputs, back) = (self.inputs.len() - before, self.boxed(back));
+        self.add(Entry::Op { inputs, back })
+    }
+
+    /// The way back of the next op in a box: in the one that this number had before, if it fits.
+    fn boxed<F>(&mut self, back: F) -> Box<dyn Back>
+    where
+        F: FnOnce(&[bool], &Tensor, &mut [Option<Tensor>]) + 'static,
+    {
+        let old = self.boxes.get_mut(self.entries.len()).and_then(Option::take);
+        if let Some(mut old) = old
+            && let Some(held) = (&mut *old as &mut dyn Any).downcast_mut::<Held<F>>()
+        {
+            held.0 = Some(back);
+            return old;
+        }
+        Box::new(Held(Some(back)))
+    }
+
+    /// Keeps the empty box of op `index` for the next recording.
+    fn keep(&mut self, index: usize, back: Box<dyn Back>) {
+        if self.boxes.len() <= index {
+            self.boxes.resize_with(index + 1, || None);
+        }
+        self.boxes[index] = Some(back);
+    }
+
+    /// Takes what gradients were in, empty, for those of the next recording.
+    pub fn take_back(&mut self, mut leaves: HashMap<Leaf, u32>, mut gradients: Found) {
+        leaves.clear();
+        gradients.clear();
+        if self.leaves.is_empty() {
+            self.leaves = leaves;
+        }
+        self.gradients = gradients;
     }
 
     /// Panics if the recording that the node belongs to has ended.
@@ -100,7 +167,12 @@ impl Record {
     }
 
     pub fn clear(&mut self) {
-        self.entries.clear();
+        while let Some(entry) = self.entries.pop() {
+            if let Entry::Op { mut back, .. } = entry {
+                back.empty();
+                self.keep(self.entries.len(), back);
+            }
+        }
         self.inputs.clear();
         self.leaves.clear();
         self.retained.clear();
@@ -111,44 +183,45 @@ impl Record {
     #[track_caller]
     pub fn backward(&mut self, node: Node, dy: Tensor) -> Grads {
         self.check(node);
-        let mut grads = Grads::new(self.recording, std::mem::take(&mut self.leaves));
+        let (leaves, found) =
+            (std::mem::take(&mut self.leaves), std::mem::take(&mut self.gradients));
+        let mut grads = Grads::new(self.recording, leaves, found);
         self.pending.clear();
         self.pending.resize(self.entries.len(), None);
         self.pending[node.index as usize] = Some(dy);
         while let (Some(entry), Some(dy)) = (self.entries.pop(), self.pending.pop()) {
-            let index = self.entries.len() as u32;
-            let inputs = match entry {
-                Entry::Leaf(_) => {
-                    if let Some(dy) = dy {
-                        grads.insert(index, dy);
-                    }
-                    continue;
-                }
-                Entry::Op { inputs, back } => {
+            let index = self.entries.len();
+            match entry {
+                Entry::Leaf(_) => grads.extend(index as u32, dy),
+                Entry::Op { inputs, mut back } => {
                     let first = self.inputs.len() - inputs;
-                    if let Some(dy) = dy {
-                        if self.retained.contains(&index) {
-                            grads.insert(index, dy.clone());
+                    match dy {
+                        Some(dy) => {
+                            self.pass_on(first, &mut *back, &dy);
+                            if self.retained.contains(&(index as u32)) {
+                                grads.extend(index as u32, Some(dy));
+                            }
                         }
-                        self.pass_on(first, back, &dy);
+                        // Its result was not used for the value that is differentiated.
+                        None => back.empty(),
                     }
-                    first
+                    self.keep(index, back);
+                    self.inputs.truncate(first);
                 }
-            };
-            self.inputs.truncate(inputs);
+            }
         }
         self.clear();
         grads
     }
 
     /// The gradients of an op's inputs, which are those from `first` on, added to what these have already.
-    fn pass_on(&mut self, first: usize, back: Back, dy: &Tensor) {
+    fn pass_on(&mut self, first: usize, back: &mut dyn Back, dy: &Tensor) {
         let inputs = &self.inputs[first..];
         self.needs.clear();
         self.needs.extend(inputs.iter().map(|i| *i != Input::CONSTANT));
         self.found.clear();
         self.found.resize(inputs.len(), None);
-        back(&self.needs, dy, &mut self.found);
+        back.run(&self.needs, dy, &mut self.found);
         for (input, found) in inputs.iter().zip(self.found.drain(..)) {
             let Some(gradient) = found.filter(|_| *input != Input::CONSTANT) else { continue };
             match &mut self.pending[*input as usize] {

@@ -67,12 +67,14 @@ impl Tensor {
     /// The sum over the axes for which `over` is true; these have size 1 in the result, which keeps the memory order.
     pub(crate) fn sum_axes(&self, over: [bool; MAX_AXES]) -> Tensor {
         let shape = *self.shape();
-        let mut sizes: Vec<(usize, bool)> = Vec::with_capacity(shape.len());
+        // Axes side by side in memory that are all summed, or all kept, are one.
+        let (mut sizes, mut groups) = ([(1, false); MAX_AXES], 0);
         for axis in memory_axes(self.order(), shape.len()) {
-            match sizes.last_mut() {
-                Some((size, summed)) if *summed == over[axis] => *size *= shape[axis],
-                _ => sizes.push((shape[axis], over[axis])),
+            if groups == 0 || sizes[groups - 1].1 != over[axis] {
+                groups += 1;
+                sizes[groups - 1] = (1, over[axis]);
             }
+            sizes[groups - 1].0 *= shape[axis];
         }
         let mut kept = [1; MAX_AXES];
         (0..shape.len()).filter(|a| !over[*a]).for_each(|a| kept[a] = shape[a]);
@@ -80,7 +82,7 @@ impl Tensor {
         let mut x = self.clone();
         // From the innermost group of summed axes out.
         while let Some(i) = sizes.iter().rposition(|(_, summed)| *summed) {
-            let (n, _) = sizes.remove(i);
+            let (n, _) = std::mem::replace(&mut sizes[i], (1, false));
             let size = |part: &[(usize, bool)]| part.iter().map(|(s, _)| s).product::<usize>();
             let (outer, inner) = (size(&sizes[..i]), size(&sizes[i..]));
             let mut y = Tensor::dirty([outer * inner], x.dtype(), Order::RowMajor);

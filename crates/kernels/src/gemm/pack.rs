@@ -84,24 +84,38 @@ crate::multiversion! {
     }
 }
 
+/// Rows that are copied of some columns before their neighbours: each column's piece is two lines of the cache, and what is
+/// written stays in the first-level cache.
+const DEEP: usize = 4 * SIDE;
+
 crate::multiversion! {
     /// From a matrix whose columns are contiguous, or that has any strides.
     fn copy_columns<T: Real>(from: Mat<'_, T>, width: usize, to: &mut [T]) {
-        let whole = |n: usize| n / SIDE * SIDE;
-        let (rows, cols) = if from.row == 1 { (whole(from.rows), whole(from.cols)) } else { (0, 0) };
-        for i in (0..rows).step_by(SIDE) {
+        let whole = if from.row == 1 { from.rows / SIDE * SIDE } else { 0 };
+        // The last columns are a square too if there is room for one; what fills it up is 0.
+        let end = from.cols.next_multiple_of(SIDE);
+        let cols = if end <= width { end } else { end - SIDE };
+        for first in (0..whole).step_by(DEEP) {
+            let deep = DEEP.min(whole - first);
             for j in (0..cols).step_by(SIDE) {
-                let columns: [[T; SIDE]; SIDE] =
-                    std::array::from_fn(|c| from.data[i + (j + c) * from.col..].as_chunks().0[0]);
-                for (r, row) in transpose(columns).into_iter().enumerate() {
-                    let (to, _) = to[(i + r) * width + j..].as_chunks_mut::<SIDE>();
-                    to[0] = row;
+                let pieces: [&[[T; SIDE]]; SIDE] = std::array::from_fn(|c| {
+                    let column = if j + c < from.cols { (j + c) * from.col + first } else { 0 };
+                    from.data[column..][..deep].as_chunks().0
+                });
+                for i in 0..deep / SIDE {
+                    let columns = std::array::from_fn(|c| {
+                        if j + c < from.cols { pieces[c][i] } else { [T::ZERO; SIDE] }
+                    });
+                    for (r, row) in transpose(columns).into_iter().enumerate() {
+                        let to = &mut to[(first + i * SIDE + r) * width + j..];
+                        to.as_chunks_mut().0[0] = row;
+                    }
                 }
             }
         }
         // What the squares leave: the last columns of their rows, and the last rows.
         for i in 0..from.rows {
-            let first = if i < rows { cols } else { 0 };
+            let first = if i < whole { cols } else { 0 };
             for j in first..from.cols {
                 to[i * width + j] = from.data[i * from.row + j * from.col];
             }

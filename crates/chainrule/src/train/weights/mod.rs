@@ -10,7 +10,7 @@ use super::checkpoint::{System, replace};
 use crate::data::files;
 use crate::error::{Error, Result};
 use crate::models::Model;
-use crate::nn::{Entry, EntryMut, Params, Path as Place};
+use crate::nn::{Entry, EntryMut, Params, Path as Within};
 use crate::tensor::{DType, Order, Tensor, float};
 use npz::Npz;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
@@ -63,9 +63,10 @@ pub fn load_weights(model: &mut dyn Model, path: &Path) -> Result<()> {
 /// Every tensor of a module by name, in the order of a visit.
 fn tensors_of(module: &dyn Params) -> Vec<(String, Tensor)> {
     let mut found = Vec::new();
-    module.visit(&mut Place::default(), &mut |name, entry| match entry {
+    module.visit(&mut Within::default(), &mut |name, entry| match entry {
         Entry::Param(p) => found.push((name.to_string(), p.value().clone())),
         Entry::Buffer(b) => found.push((name.to_string(), b.get())),
+        Entry::Place(_) => {}
     });
     found
 }
@@ -84,12 +85,11 @@ pub fn save_module(module: &dyn Params, path: &Path) -> Result<()> {
 /// As [`load_weights`]. The module is then unchanged.
 pub fn load_module(module: &mut dyn Params, path: &Path) -> Result<()> {
     let mut loaded = read(&tensors_of(module), path)?.into_iter();
-    module.visit_mut(&mut Place::default(), &mut |_, entry| {
-        let Some(value) = loaded.next() else { return };
-        match entry {
-            EntryMut::Param(p) => *p.value_mut() = value,
-            EntryMut::Buffer(b) => b.set(value),
-        }
+    let mut next = || loaded.next().expect("one for each that was asked for");
+    module.visit_mut(&mut Within::default(), &mut |_, entry| match entry {
+        EntryMut::Param(p) => *p.value_mut() = next(),
+        EntryMut::Buffer(b) => b.set(next()),
+        EntryMut::Place(_) => {}
     });
     Ok(())
 }
