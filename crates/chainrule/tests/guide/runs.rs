@@ -56,11 +56,8 @@ fn resume() -> chainrule::Result<()> {
     solver.restore(stop.state.expect("it was kept"), &mut rng)?;
     solver.train(&mut rng, &mut Quiet)?;
 
-    let equal = through.params().iter().zip(second.params());
-    println!(
-        "bit for bit: {}",
-        equal.map(|(a, b)| a.value.to_vec() == b.value.to_vec()).all(|e| e)
-    );
+    let mut pairs = through.params().iter().zip(second.params());
+    println!("bit for bit: {}", pairs.all(|(a, b)| a.value.to_vec() == b.value.to_vec()));
     // end
     Ok(())
 }
