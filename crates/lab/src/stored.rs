@@ -4,6 +4,7 @@ use crate::results::Outcome;
 use crate::settings::{Plan, Settings};
 use anyhow::Result;
 use chainrule::Error;
+use chainrule::data::files;
 use chainrule::train::Metrics;
 use std::fs::{self, TryLockError};
 use std::path::{Path, PathBuf};
@@ -106,7 +107,7 @@ impl Stored {
 
 /// Whether a process is at work in a run directory: it holds the lock of this file as long as it lives.
 fn is_locked(path: &Path) -> bool {
-    fs::File::open(path)
+    files::regular(path, "expected the lock of a run")
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 

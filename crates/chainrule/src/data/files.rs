@@ -107,11 +107,19 @@ pub fn read_at_most(source: impl Read, most: u64) -> std::result::Result<Vec<u8>
 /// # Errors
 /// If it is missing, is no regular file, holds more, or is no text.
 pub fn text(path: &Path, most: u64, want: &str) -> Result<String> {
+    text_of(regular(path, want)?, path, most, want)
+}
+
+/// Opens a regular file. `want` says what should be there.
+///
+/// # Errors
+/// If it is missing, is no regular file, or cannot be opened.
+pub fn regular(path: &Path, want: &str) -> Result<File> {
     // The kind comes before opening here too.
     if !fs::metadata(path).map_err(Error::io("read", path))?.is_file() {
         return Err(Error::file(path, "is not a regular file", want));
     }
-    text_of(File::open(path).map_err(Error::io("read", path))?, path, most, want)
+    File::open(path).map_err(Error::io("read", path))
 }
 
 /// The text behind a reader of the file at `path`, of at most `most` bytes.

@@ -3,9 +3,9 @@
 //! The reader is forgiving, because a run may have been killed in the middle of a line and a later version may write more: what
 //! it does not know it passes over, what it cannot read it counts. It is bounded, because a file can hold anything.
 
+use crate::data::files;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer};
-use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -81,11 +81,7 @@ impl Metrics {
     /// # Errors
     /// If the file is missing, is no regular file, cannot be read, or is too large.
     pub fn read(path: &Path) -> Result<Metrics> {
-        let kind = fs::metadata(path).map_err(Error::io("read", path))?;
-        if !kind.is_file() {
-            return Err(Error::file(path, "is not a regular file", "expected a run's metrics"));
-        }
-        let file = File::open(path).map_err(Error::io("read", path))?;
+        let file = files::regular(path, "expected a run's metrics")?;
         let want = || format!("at most {MOST_STEPS} steps and {LARGEST_FILE} bytes are read");
         match Metrics::from_lines(BufReader::new(file.take(LARGEST_FILE + 1))) {
             Ok(Some(metrics)) => Ok(metrics),

@@ -3,6 +3,7 @@
 use super::catalogue::Published;
 use anyhow::Result;
 use chainrule::Error;
+use chainrule::data::files;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -36,18 +37,23 @@ impl Sums {
 /// # Errors
 /// If it cannot be read.
 pub fn is_complete(path: &Path, file: &Published) -> Result<bool> {
-    let mut source = match File::open(path) {
-        Ok(source) => source,
+    let about = match fs::metadata(path) {
+        Ok(about) => about,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
         Err(e) => return Err(Error::io("read", path)(e).into()),
     };
-    let mut sums = Sums::default();
-    let size = sum_up(&mut source, &mut sums).map_err(Error::io("read", path))?;
-    if size == file.bytes && sums.are_of(file) {
-        return Ok(true);
+    let want = "remove it, or fetch into another directory with --to";
+    let mut source = files::regular(path, want)?;
+    // Of another length, it need not be read.
+    if about.len() == file.bytes {
+        let mut sums = Sums::default();
+        let size = sum_up(&mut source, &mut sums).map_err(Error::io("read", path))?;
+        if size == file.bytes && sums.are_of(file) {
+            return Ok(true);
+        }
     }
-    let found = format!("holds {size} bytes that are not those of the published file");
-    Err(Error::file(path, found, "remove it, or fetch into another directory with --to").into())
+    let found = format!("holds {} bytes that are not those of the published file", about.len());
+    Err(Error::file(path, found, want).into())
 }
 
 /// Reads to the end; the number of bytes.
@@ -82,7 +88,11 @@ impl Part {
     /// # Errors
     /// If another program is fetching into it, or it cannot be read and written.
     pub fn open(path: PathBuf, most: u64) -> Result<Part> {
-        let mut file = OpenOptions::new()
+        // What is there must be a file before it is opened: a named pipe would never end.
+        if path.exists() {
+            files::regular(&path, "remove it, or fetch into another directory with --to")?;
+        }
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -98,11 +108,12 @@ impl Part {
             // A file system without locks is no reason not to fetch.
             Err(TryLockError::Error(_)) => {}
         }
-        let mut sums = Sums::default();
-        let size = sum_up(&mut file, &mut sums).map_err(Error::io("read", &path))?;
-        let mut part = Part { path, file, sums, size };
-        if part.size > most {
+        let mut part = Part { path, file, sums: Sums::default(), size: 0 };
+        if part.file.metadata().map_err(Error::io("read", &part.path))?.len() > most {
             part.clear()?;
+        } else {
+            let size = sum_up(&mut part.file, &mut part.sums);
+            part.size = size.map_err(Error::io("read", &part.path))?;
         }
         Ok(part)
     }

@@ -7,6 +7,7 @@ use super::progress::Progress;
 use super::{Cell, Found, Lab, SHARED};
 use crate::wait::Counter;
 use anyhow::Result;
+use chainrule::data::files;
 use chainrule::data::{
     self, Normalization, Pictures, Request, Splits, cifar10_mean_image, embedded, mean_image,
 };
@@ -165,6 +166,9 @@ impl Context<'_> {
     }
 }
 
+/// The most bytes of a stored cell.
+const MOST_STORED: u64 = 64 << 20;
+
 /// A cell as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -275,10 +279,10 @@ fn stored(lab: &'static Lab, settings: &Settings) -> Vec<(Done, RngState)> {
     }
     let (folder, key) = (folder(lab, settings), key(lab, settings));
     let read = |cell: &'static Cell| {
-        let bytes = std::fs::read(file(&folder, cell)).ok()?;
-        let stored: Stored = serde_json::from_slice(&bytes).ok()?;
+        let text = files::text(&file(&folder, cell), MOST_STORED, "expected a stored cell").ok()?;
+        let stored: Stored = serde_json::from_str(&text).ok()?;
         let done = Done { cell, found: stored.found, seconds: stored.seconds };
-        (stored.key == key).then_some((done, stored.rng))
+        (stored.key == key && done.found.is_sound()).then_some((done, stored.rng))
     };
     lab.cells.iter().map_while(read).collect()
 }

@@ -60,6 +60,14 @@ pub struct Picture {
     pub text: String,
 }
 
+impl Picture {
+    fn is_sound(&self) -> bool {
+        let [width, height] = self.size.map(u64::from);
+        let channels = [1, 3].map(|c| width.checked_mul(height).and_then(|n| n.checked_mul(c)));
+        width > 0 && height > 0 && channels.contains(&Some(self.pixels.len() as u64))
+    }
+}
+
 /// Something that must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -74,6 +82,15 @@ pub struct Check {
 }
 
 impl Found {
+    /// Whether a page can be made of it; what was read from a file need not have been made here.
+    pub fn is_sound(&self) -> bool {
+        self.pieces.iter().all(|piece| match piece {
+            Piece::Plot(plot) => plot.is_sound(),
+            Piece::Pictures(all) => all.iter().all(Picture::is_sound),
+            _ => true,
+        })
+    }
+
     /// A paragraph; words between backticks are code.
     pub fn text(&mut self, text: impl Into<String>) {
         self.pieces.push(Piece::Text(text.into()));

@@ -118,6 +118,20 @@ impl Plot {
         if self.x_decades { chart.to_html_over_decades() } else { chart.to_html() }
     }
 
+    /// Whether it can be drawn; what was read from a file need not have been made here.
+    pub fn is_sound(&self) -> bool {
+        let is_sound = |line: &Line| {
+            let (points, left_out) = curve::finite(line.points.iter().copied());
+            let has_decades = || points.iter().all(|(x, _)| *x > 0.0);
+            left_out == 0 && points == line.points && (!self.x_decades || has_decades())
+        };
+        let has_axis = match self.y {
+            Values::Between(lo, hi) => lo < hi && hi - lo < f64::MAX,
+            _ => true,
+        };
+        has_axis && self.lines.iter().all(is_sound)
+    }
+
     fn format(&self) -> Format {
         if self.y == Values::Shares { Format::Percent } else { Format::Number }
     }

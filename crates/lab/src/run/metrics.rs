@@ -1,11 +1,15 @@
 //! `metrics.jsonl`: a line a step and a line a check, as they come.
 
 use chainrule::Error;
+use chainrule::data::files;
 use chainrule::train::{CheckEvent, StepEvent, write_atomically};
 use serde_json::{Value, json};
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+
+/// Every line is shorter, in bytes.
+const LONGEST_LINE: u64 = 1024;
 
 /// The file that is being written. What it refuses does not stop the training: it is written again at the end.
 pub(super) struct Metrics {
@@ -88,7 +92,13 @@ impl Metrics {
 
     /// Goes on after these steps and checks: lines of the file that belong to them stay, the others go, missing ones are made.
     pub fn go_on(&mut self, steps: &[StepEvent], checks: &[CheckEvent]) -> chainrule::Result<()> {
-        let old = fs::read(&self.path).unwrap_or_default();
+        // What lies behind as many lines as there should be is not used.
+        let most = LONGEST_LINE * (steps.len() + checks.len()) as u64;
+        let mut old = Vec::new();
+        if let Ok(file) = files::regular(&self.path, "expected a run's metrics") {
+            // What was read before an error is as good as before.
+            let _ = file.take(most).read_to_end(&mut old);
+        }
         let old = String::from_utf8_lossy(&old);
         self.rewrite(old.lines(), steps, checks)
     }
@@ -143,6 +153,7 @@ fn check_line(e: &CheckEvent) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn steps(n: usize) -> Vec<StepEvent> {
         let step = |i: usize| StepEvent {

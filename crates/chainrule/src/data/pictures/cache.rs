@@ -5,6 +5,7 @@
 //! more: where it cannot be written, everything works without it.
 
 use super::list::Listing;
+use super::read_at_most;
 use super::{Decoded, picture_bytes};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
@@ -43,11 +44,11 @@ pub(super) fn load(listing: &Listing, side: usize) -> Option<Decoded> {
     let pixels = listing.entries.len() * picture_bytes(side);
     let about = fs::symlink_metadata(&path).ok()?;
     // The key, the sum, the pixels, and a line a picture.
-    let most = 64 + pixels + LONGEST_REASON * listing.entries.len();
-    if !about.is_file() || about.len() > most as u64 {
+    let most = (64 + pixels + LONGEST_REASON * listing.entries.len()) as u64;
+    if !about.is_file() || about.len() > most {
         return None;
     }
-    let mut bytes = fs::read(path).ok()?;
+    let mut bytes = read_at_most(File::open(path).ok()?, most).ok()?;
     let (content, sum) = bytes.split_last_chunk::<32>()?;
     let rest = content.strip_prefix(&key(listing, side)[..])?;
     if Sha256::digest(content)[..] != sum[..] {

@@ -51,7 +51,7 @@ use super::SolverState;
 use crate::error::{Error, Result};
 use disk::Disk;
 pub(crate) use disk::{System, replace};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -131,9 +131,17 @@ fn unusable(path: &Path, why: &str, and: &str) -> Error {
     Error::file(path, why, format!("{and}: the training has to start again"))
 }
 
+/// Opens a regular file: a named pipe would wait for a writer.
+fn open(path: &Path) -> std::io::Result<File> {
+    match fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    }
+}
+
 /// The checkpoint in a file; `None` if there is no such file.
 fn read(path: &Path) -> Option<std::result::Result<Checkpoint, String>> {
-    match File::open(path) {
+    match open(path) {
         Ok(mut file) => Some(format::read(&mut file)),
         Err(e) if e.kind() == ErrorKind::NotFound => None,
         Err(e) => Some(Err(format!("cannot be opened ({e})"))),
@@ -142,7 +150,7 @@ fn read(path: &Path) -> Option<std::result::Result<Checkpoint, String>> {
 
 /// Whether there is a checkpoint in a file, of the length and with the checksum it should have.
 fn is_whole(path: &Path) -> bool {
-    File::open(path).is_ok_and(|mut file| format::verify(&mut file).is_ok())
+    open(path).is_ok_and(|mut file| format::verify(&mut file).is_ok())
 }
 
 /// Makes a checkpoint the newest of a directory, and the newest the one before, if that is `worth_keeping`.

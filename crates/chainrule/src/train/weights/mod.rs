@@ -15,7 +15,6 @@ use crate::tensor::{DType, Order, Tensor, float};
 use npz::Npz;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 /// The most bytes of a file of weights that are not their numbers.
@@ -172,7 +171,7 @@ fn read(wanted: &[(String, Tensor)], path: &Path) -> Result<Vec<Tensor>> {
     let form = form(path)?;
     let numbers: usize = wanted.iter().map(|(_, t)| t.len() * t.dtype().size()).sum();
     let room = LONGEST_HEAD + numbers as u64;
-    let source = fs::File::open(path).map_err(Error::io("read", path))?;
+    let source = files::regular(path, "expected a file of weights")?;
     let contents = files::read_at_most(source, room).map_err(|fault| fault.of(path))?;
     let unfit = |found: String| Error::file(path, found, "expected the weights of this model");
     let all = |names: &[&str],

@@ -4,6 +4,7 @@ use crate::show;
 use anstyle::Style;
 use anyhow::Result;
 use chainrule::Error;
+use chainrule::data::files;
 use chainrule_bench::gate::{Options, Sample, measure};
 use chainrule_bench::layers::{Pair, pairs};
 use chainrule_kernels::threads;
@@ -54,7 +55,7 @@ impl Peers {
         if !path.exists() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let text = files::text(path, 1 << 20, "bench/peers/layers.py writes it")?;
         let peers = serde_json::from_str(&text).map_err(|e| {
             Error::file(
                 path,

@@ -3,9 +3,10 @@
 
 use anyhow::Result;
 use chainrule::Error;
+use chainrule::data::files;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// How a trial came out of a round.
@@ -110,13 +111,13 @@ impl Journal {
 
 /// The text of the file, as far as it is text; nothing if there is none.
 fn read(path: &Path) -> Result<String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(String::new()),
-        Err(e) => return Err(Error::io("read", path)(e).into()),
-    };
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    let want = "expected the journal of a search";
+    if !path.try_exists().map_err(Error::io("read", path))? {
+        return Ok(String::new());
+    }
+    let file = files::regular(path, want)?;
+    let mut bytes = files::read_at_most(file, MOST_BYTES)
+        .map_err(|fault| Error::file(path, fault.to_string(), want))?;
     let valid = match std::str::from_utf8(&bytes) {
         Ok(text) => text.len(),
         Err(e) => e.valid_up_to(),
@@ -152,12 +153,13 @@ pub fn space_text(directory: &Path) -> Result<String> {
         let want = "expected a directory that `chainrule search` began";
         return Err(Error::file(directory, "holds no space.toml", want).into());
     }
-    Ok(fs::read_to_string(&path).map_err(Error::io("read", &path))?)
+    Ok(files::text(&path, super::space::MOST_BYTES, "expected the space of a search")?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn entry(trial: usize) -> Entry {
         let ended = Ended::Finished;

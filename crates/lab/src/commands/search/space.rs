@@ -6,9 +6,9 @@ use super::rungs::{Rung, rungs};
 use crate::settings::{Plan, Settings, Usage, closest, keys};
 use anyhow::{Context, Result};
 use chainrule::Error;
+use chainrule::data::files::text_of;
 use serde::Deserialize;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -64,7 +64,7 @@ pub struct Space {
 }
 
 /// The most bytes of a file, trials of a search and parameters of a space.
-const MOST_BYTES: u64 = 1 << 18;
+pub(super) const MOST_BYTES: u64 = 1 << 18;
 const MOST_TRIALS: usize = 10_000;
 const MOST_PARAMS: usize = 32;
 
@@ -93,13 +93,8 @@ impl Space {
             let close = closest(&word, SHIPPED.iter().map(|(name, ..)| *name));
             return Err(Error::value("search", format!("there is no file {word:?}"), close).into());
         }
-        let mut text = String::new();
         let file = File::open(name).map_err(Error::io("read", name))?;
-        file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(Error::io("read", name))?;
-        if text.len() as u64 > MOST_BYTES {
-            let found = format!("is longer than {MOST_BYTES} bytes");
-            return Err(Error::file(name, found, "expected a few lines of TOML").into());
-        }
+        let text = text_of(file, name, MOST_BYTES, "expected a few lines of TOML")?;
         Space::parse(&text, name)
     }
 
