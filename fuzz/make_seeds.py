@@ -71,6 +71,31 @@ for name, shape in tensors.items():
     end += size
 text = json.dumps(header).encode()
 seed("weights", "net", struct.pack("<Q", len(text)) + text + bytes(end))
+pixels = bytes([200, 10, 30])
+reasons = b"\n\n\n\n"
+seed("picture_cache", "good", reasons + pixels * 16)
+seed("picture_cache", "broken", b"is broken\n\n\n\n" + pixels * 16)
+seed("fetch_part", "two", b"abcdefgh" * 4 + b"\x00\x20")
+for path in (HERE.parent / "data/spaces").glob("*.toml"):
+    entry = {"trial": 1, "rung": 0, "epochs": 3, "val_acc": 0.25, "ended": "finished", "seconds": 1.5}
+    lines = [json.dumps(entry), json.dumps(entry | {"trial": 2, "val_acc": None, "ended": "diverged"})]
+    seed("search", path.stem, path.read_bytes() + b"\0" + "\n".join(lines).encode())
+seed("search", "grid", b'method = "grid"\n[search]\nlr = { log-uniform = [1e-4, 1e-2], points = 3 }\n'
+     b"batch = { integer = [32, 256], points = 2 }\n[final]\nepochs = 5\n")
+found = {
+    "pieces": [
+        {"Text": "a `word` <script>alert(1)</script>"}, {"Printed": ["1", "2"]},
+        {"Plot": {"title": "t", "x": "n", "x_decades": True, "y": "Decades", "left_out": 1,
+                  "lines": [{"name": "a", "points": [[1, 2.5], [10, 30]], "dots": False}]}},
+        {"Plot": {"title": "", "x": "n", "x_decades": False, "y": {"Between": [0, 1]}, "left_out": 0,
+                  "lines": [{"name": "b", "points": [[1, 0.5]], "dots": True}]}},
+        {"Table": {"title": "t", "head": ["a", "b"], "rows": [["1", "2"]]}},
+        {"Pictures": [{"size": [2, 1], "pixels": [1, 2, 3, 4, 5, 6], "title": "p", "text": "q"}]},
+        {"Check": {"what": "w", "value": "1", "wanted": "2", "passed": False}}, {"Question": ["why?", "so"]},
+    ],
+    "kept": {"best": [0.5, 2]},
+}
+seed("lab_cell", "all", json.dumps(found).encode())
 for sample in SAMPLES.iterdir():
     if sample.suffix in (".png", ".jpg", ".webp", ".bmp"):
         seed("images", sample.name, sample.read_bytes())

@@ -2,7 +2,6 @@
 #![no_main]
 use chainrule::data::archive::members;
 use libfuzzer_sys::fuzz_target;
-use std::io::Read;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = members(bytes, "folder", &["a", "b.bin"], |i, size, source| {

@@ -4,7 +4,7 @@ use lab::settings;
 use libfuzzer_sys::fuzz_target;
 
 /// Parts of the `chainrule` program, which is no library.
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../crates/lab/src"]
 mod lab {
     pub mod settings;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// Parts of the `chainrule` program, which is no library.
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../crates/lab/src"]
 mod lab {
     pub mod gather;
