@@ -74,7 +74,9 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     signals::outlive_limits();
-    match run(cli) {
+    let leaves_files = cli.command.as_ref().is_some_and(Command::leaves_files);
+    let lost = || show::refused().filter(|_| !leaves_files);
+    match run(cli).and_then(|code| lost().map_or(Ok(code), |e| Err(cannot_print(e)))) {
         Ok(code) => code,
         Err(error) => {
             show::error(&error);
@@ -103,6 +105,18 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Lab(args)) => lab::run(&args),
     }
+}
+
+impl Command {
+    /// Whether the results of the command are files, and what it prints can do without.
+    fn leaves_files(&self) -> bool {
+        use Command::{Lab, LrFind, Report, Search, Train};
+        matches!(self, Train(_) | Search(_) | LrFind(_) | Lab(_) | Report(_))
+    }
+}
+
+fn cannot_print(e: &std::io::Error) -> anyhow::Error {
+    anyhow::anyhow!("cannot write to standard output: {e}")
 }
 
 /// 2 for a mistake in how the program was called, 1 for everything else.

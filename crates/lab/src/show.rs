@@ -4,12 +4,26 @@ use anstyle::{AnsiColor, Style};
 use chainrule::models::summary::thousands;
 use chainrule::train::{CheckEvent, Observer, StepEvent};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Writes a line to standard output, colours removed where it is not a terminal. A closed pipe is nobody's fault.
+/// Why standard output took no more, the first time.
+static REFUSED: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes a line to standard output, colours removed where it is not a terminal. A closed pipe is nobody's fault; anything else
+/// that keeps a line from being written is remembered for [`refused`].
 pub fn line(text: impl AsRef<str>) {
-    let _ = writeln!(anstream::stdout(), "{}", text.as_ref());
+    if let Err(e) = writeln!(anstream::stdout(), "{}", text.as_ref())
+        && e.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = REFUSED.set(e);
+    }
+}
+
+/// Why standard output did not take everything, as a disk that is full does not.
+pub fn refused() -> Option<&'static std::io::Error> {
+    REFUSED.get()
 }
 
 /// Writes an error as one sentence to standard error. Our errors say their cause themselves; it is not said twice.

@@ -284,6 +284,20 @@ fn a_closed_standard_output_is_no_panic() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn results_that_cannot_be_printed_are_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["summary", "--json"][..], &["gradcheck", "affine"], &[]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(BIN);
+        let output = command.args(args).current_dir(dir.path()).stdout(full).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("error: cannot write to standard output: No space left"), "{said}");
+    }
+}
+
 #[test]
 fn a_file_of_peers_times_that_is_not_one_is_named() {
     let dir = tempfile::tempdir().unwrap();
