@@ -49,7 +49,7 @@ impl Fetching {
     /// Before anything has come.
     pub fn new() -> Fetching {
         let bar = show::Bar::possible().then(|| {
-            let template = "{bar:20.cyan/black.bright} {bytes} of {total_bytes}  {msg}  {eta} left";
+            let template = "{bar:20.cyan/black.bright} {decimal_bytes} of {decimal_total_bytes}, {eta} left  {wide_msg}";
             let style = ProgressStyle::with_template(template)
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style.progress_chars("━╸─"))
