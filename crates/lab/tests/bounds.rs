@@ -3,13 +3,12 @@
 
 #![cfg(target_os = "linux")]
 
-mod program;
-
-use program::{BIN, succeeds, text, train};
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+const BIN: &str = env!("CARGO_BIN_EXE_chainrule");
 
 /// What lies where a file should.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +48,13 @@ fn bounded(directory: &Path, args: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-const SMALL: [(&str, &str); 3] = [("--num-train", "100"), ("--epochs", "1"), ("--hidden", "4")];
+const SMALL: [&str; 8] =
+    ["train", "--model", "fully-connected", "--hidden", "4", "--epochs", "1", "--quiet"];
+
+fn succeeds(directory: &Path, args: &[&str]) {
+    let output = bounded(directory, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
 
 const SPACE: &str = "method = \"random\"\ntrials = 1\n[settings]\nmodel = \"fully-connected\"\nhidden = [4]\n\
                      num-train = 100\nepochs = 1\n[search]\nlr = { choice = [0.1, 0.2] }\n";
@@ -76,7 +81,7 @@ fn place() -> tempfile::TempDir {
     for path in (0..4).flat_map(|i| ["a", "b"].map(|class| format!("mine/{class}/{i}.png"))) {
         image::RgbImage::new(3, 2).save(at.join(path)).unwrap();
     }
-    succeeds(at, &train(&SMALL));
+    succeeds(at, &[&SMALL[..], &["--num-train", "100", "--out", "run"]].concat());
     // A run without an end: whether it is still going on, its lock says.
     fs::create_dir(at.join("stopped")).unwrap();
     for name in ["config.toml", "metrics.jsonl"] {
@@ -88,9 +93,7 @@ fn place() -> tempfile::TempDir {
 
 #[test]
 fn whatever_lies_where_a_file_should_the_program_ends_soon_and_with_little_memory() {
-    let learn =
-        ["train", "--model", "fully-connected", "--hidden", "4", "--epochs", "1", "--quiet"];
-    let learn = |more: &[&'static str]| [&learn[..], more].concat();
+    let learn = |more: &[&'static str]| [&SMALL[..], more].concat();
     let fetch = || vec!["data", "fetch", "x", "--catalogue", "catalogue.toml", "--to", "got"];
     let check = |what: &'static str| vec!["data", "check", what];
     let rows: Vec<(&str, Vec<&str>, &[Thing])> = vec![
@@ -133,7 +136,7 @@ fn whatever_lies_where_a_file_should_the_program_ends_soon_and_with_little_memor
             let had = fs::rename(&path, &aside).is_ok();
             put(*thing, &path);
             let output = bounded(at, &args);
-            let said = text(&output.stderr);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
             let what = format!("{place} is {thing:?}, {args:?}: {said:?}");
             assert!(!said.contains("panicked") && !said.contains("memory"), "{what}");
             match output.status.code() {
