@@ -8,9 +8,18 @@ use chainrule::tensor::{DType, Tensor};
 use chainrule_kernels::buffer::{pool_stats, reset_peak};
 use chainrule_kernels::threads::set_threads;
 
-/// Of DenseNet, which joins outputs outside of its modules, only two thirds are foretold.
-const MODELS: [&str; 5] =
-    ["small-convnet", "three-layer-convnet", "fully-connected", "resnet-ce", "resnet-18"];
+const MODELS: [&str; 10] = [
+    "small-convnet",
+    "three-layer-convnet",
+    "fully-connected",
+    "resnet-ce",
+    "resnet-18",
+    "densenet",
+    "course-fc",
+    "course-convnet",
+    "mobilenet",
+    "vgg",
+];
 
 #[test]
 fn the_memory_of_a_step_is_foretold_within_a_fifth() {

@@ -164,28 +164,38 @@ pub(super) fn channels(name: &str, task: &Task) -> Result<usize> {
 
 /// The rows of a summary: the modules that are not made of others, and are something.
 fn layers(rows: &[crate::nn::Traced]) -> Vec<Layer> {
-    let leaf = |i: usize| {
-        let made_of_others = rows.get(i + 1).is_some_and(|next| next.depth > rows[i].depth);
-        !made_of_others && !["Sequential", "Identity"].contains(&&rows[i].what[..])
+    let size = |row: &crate::nn::Traced| row.output[1..].iter().product::<usize>();
+    let depth = |i: usize| rows.get(i).map_or(0, |row| row.depth);
+    let leaf = |i: &usize| {
+        let made_of_others = depth(i + 1) > depth(*i);
+        !made_of_others && !["Sequential", "Identity"].contains(&&rows[*i].what[..])
     };
-    let rows = rows.iter().enumerate().filter(|(i, _)| leaf(*i)).map(|(_, row)| row);
     let mut input = 0;
-    rows.map(|row| {
-        let path = row.path.as_ref().map_or_else(String::new, |path| format!("{path}: "));
-        let output = row.output[1..].to_vec();
-        let kept: usize = output.iter().product();
-        // The gradients behind and before it.
-        let working = kept + std::mem::replace(&mut input, kept);
-        let convolution = row.convolution;
-        let name = format!("{path}{}", row.what);
-        Layer {
-            kept,
-            working,
-            convolution,
-            ..Layer::new(name, &output, row.params, row.multiply_adds)
-        }
-    })
-    .collect()
+    (0..rows.len())
+        .filter(leaf)
+        .map(|i| {
+            let row = &rows[i];
+            // A module that ends with this one and has another output ends with an op of its own, as `Concat` does: what is kept
+            // is what that made.
+            let around = (0..i).rev().scan(row.depth, |inner, j| {
+                let around = rows[j].depth < *inner;
+                *inner = rows[j].depth.min(*inner);
+                Some((j, around))
+            });
+            let ends_here = around.filter(|(j, around)| *around && depth(i + 1) <= rows[*j].depth);
+            let kept = ends_here.map(|(j, _)| size(&rows[j])).fold(size(row), usize::max);
+            // The gradients behind and before it.
+            let working = kept + std::mem::replace(&mut input, kept);
+            let path = row.path.as_ref().map_or_else(String::new, |path| format!("{path}: "));
+            let name = format!("{path}{}", row.what);
+            Layer {
+                kept,
+                working,
+                convolution: row.convolution,
+                ..Layer::new(name, &row.output[1..], row.params, row.multiply_adds)
+            }
+        })
+        .collect()
 }
 
 impl<M: Module> Model for ModuleModel<M> {

@@ -42,10 +42,10 @@ impl<T: Real> Job<'_, T> {
     /// Computes `c`.
     pub fn run(&self, c: &mut [T]) {
         let (m, n, k) = (self.m, self.n, self.k);
-        if self.chunks() >= 4 && m * n <= 256 * 256 && m * n * 2 <= m * k + k * n {
-            self.by_chunks(c);
-        } else if m <= 256 && n >= 512 && self.b.row == 1 && self.b.col != 1 {
+        if m <= 256 && n >= 512 && self.b.row == 1 && self.b.col != 1 {
             self.turned(c);
+        } else if self.chunks() >= 4 && m * n <= 256 * 256 && m * n * 2 <= m * k + k * n {
+            self.by_chunks(c);
         } else if m <= 256 && (self.packs_b() || n >= 512) {
             self.by_columns(c);
         } else {

@@ -4,8 +4,8 @@
 //! multiply-adds in the order of k, and the chunks' sums are added in order. [`naive::gemm`] says so in a dozen lines, and the
 //! fast path gives the same bits at every level and for any number of threads. How the work is spread depends on the shape too:
 //!
-//! - small C and long k (a first layer's forward pass): one task a chunk, each with its own copy of C, added in order at the end;
 //! - few rows and a wide and transposed B (a gradient of x): one task some columns, computed as rows of C^T = B^T A^T;
+//! - small C and long k (a first layer's forward pass): one task a chunk, each with its own copy of C, added in order at the end;
 //! - few rows and a wide or transposed B else (a small batch times a wide layer): one task some columns;
 //! - else: one task some rows.
 //!
