@@ -95,6 +95,7 @@ fn every_strategy_agrees_with_the_naive_twin() {
         // Every way a product is spread, with a matrix added.
         agree::<f32>(30, 40, 1600, transposed, 3);
         agree::<f32>(50, 515, 390, transposed, 3);
+        agree::<f32>(5, 515, 1600, transposed, 1);
         agree::<f64>(257, 40, 390, transposed, 3);
     }
     // A packed, B too, in two chunks.
