@@ -182,3 +182,49 @@ fn every_promise_has_its_test() {
         assert!(before.len() < text.len() && marked, "{test} is no test");
     }
 }
+
+/// Every page of documentation, with its text.
+fn pages() -> Vec<(PathBuf, String)> {
+    let folders = ["", "docs", "docs/guide", "data", "bench"].map(|folder| root().join(folder));
+    let files = folders.iter().flat_map(|folder| {
+        fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).flatten()
+    });
+    let pages =
+        files.map(|entry| entry.path()).filter(|p| p.extension().is_some_and(|e| e == "md"));
+    pages.map(|p| (p.clone(), fs::read_to_string(&p).expect("a readable page"))).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let (mut followed, mut broken) = (0, Vec::new());
+    for (page, text) in pages() {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap_or(target);
+            if file.is_empty() || file.contains("://") || file.starts_with("mailto:") {
+                continue;
+            }
+            followed += 1;
+            if !page.parent().is_some_and(|folder| folder.join(file).exists()) {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(followed > 50, "{followed} links");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_guide_lists_all_of_its_chapters() {
+    let guide = root().join("docs/guide");
+    let summary = fs::read_to_string(guide.join("SUMMARY.md")).expect("the list of chapters");
+    let chapters: Vec<String> = fs::read_dir(&guide)
+        .expect("the guide")
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".md") && name != "SUMMARY.md")
+        .collect();
+    assert!(chapters.len() > 10, "{chapters:?}");
+    for chapter in chapters {
+        assert!(summary.contains(&format!("({chapter})")), "{chapter} is not in SUMMARY.md");
+    }
+}
