@@ -7,8 +7,11 @@
 //! ```
 //! One bin of everything is global average pooling, [`global`]. Bins may overlap, by one row or column.
 //!
-//! Keeps the memory order. Saved: sizes alone. Cost: an addition a number of x either way. Source: M. Lin et al., "Network in
+//! Keeps the memory order. Saved: sizes alone. Cost: an addition a number of x either way. [`naive`] does the same in explicit
+//! loops. Source: M. Lin et al., "Network in
 //! network", ICLR 2014 (global); the bins are PyTorch's.
+
+pub mod naive;
 
 use super::max_pool2d::Pictures;
 use crate::gradcheck::{Case, backward_pass};
@@ -116,6 +119,7 @@ pub fn checks() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gradcheck::rel_error;
     use crate::rng::Rng;
     use crate::tensor::DType;
 
@@ -130,6 +134,23 @@ mod tests {
                 (y.to_vec(), dx.to_vec())
             });
             assert_eq!(results[0], results[1]);
+        }
+    }
+
+    #[test]
+    fn the_fast_means_equal_their_naive_twins() {
+        for (shape, output) in
+            [([2, 3, 5, 7], [2, 3]), ([1, 17, 2, 3], [3, 5]), ([2, 2, 6, 6], [1, 1])]
+        {
+            let x = Tensor::randn(shape, 1.0, DType::F64, &mut Rng::new(1));
+            for order in [Order::RowMajor, Order::ChannelsLast] {
+                let (y, cache) = forward(&x.to_order(order), output);
+                let (want, twin) = naive::forward(&x, output);
+                assert!(rel_error(&y, &want) < 1e-12, "{shape:?}");
+                let dy = Tensor::randn(*y.shape(), 1.0, DType::F64, &mut Rng::new(2));
+                let (dx, want) = (backward(&dy, &cache), naive::backward(&dy, &twin));
+                assert!(rel_error(&dx, &want) < 1e-12, "{shape:?}");
+            }
         }
     }
 

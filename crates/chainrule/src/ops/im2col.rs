@@ -9,8 +9,10 @@
 //! product of filters (F, C KH KW) with cols is a convolution without bias.
 //!
 //! Pictures in either memory order go in; what comes back of them is row-major. Saved: sizes alone. Cost: one write a number of
-//! cols. The library's own convolutions do not take this way, which moves each number KH KW times. Source: K. Chellapilla et al.,
+//! cols. The library's own convolutions do not take this way, which moves each number KH KW times. [`naive`] is explicit loops. Source: K. Chellapilla et al.,
 //! "High performance convolutional neural networks for document processing", 2006.
+
+pub mod naive;
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
@@ -179,9 +181,31 @@ pub fn checks() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gradcheck::rel_error;
     use crate::ops::affine;
     use crate::ops::conv2d::{self, Conv2dParams};
     use crate::rng::Rng;
+
+    #[test]
+    fn the_fast_ones_equal_their_naive_twins() {
+        let x = Tensor::randn([2, 3, 7, 8], 1.0, DType::F64, &mut Rng::new(1));
+        for columns in [Columns::PatchesTogether, Columns::PicturesTogether] {
+            for (kernel, stride, pad, dilation) in [(3, 2, 1, 1), (2, 1, 0, 2), (1, 3, 0, 1)] {
+                let params = Im2colParams {
+                    columns,
+                    dilation: [dilation; 2],
+                    ..Im2colParams::new(kernel, stride, pad)
+                };
+                let want = naive::forward(&x, &params);
+                for order in [Order::RowMajor, Order::ChannelsLast] {
+                    assert_eq!(forward(&x.to_order(order), &params).0.to_vec(), want.to_vec());
+                }
+                let back = naive::col2im(&want, [2, 3, 7, 8], &params);
+                let fast = col2im(&want, [2, 3, 7, 8], &params);
+                assert!(rel_error(&fast, &back) < 1e-12);
+            }
+        }
+    }
 
     #[test]
     fn a_product_with_the_patch_matrix_is_a_convolution() {

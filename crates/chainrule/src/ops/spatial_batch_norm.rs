@@ -9,7 +9,10 @@
 //!
 //! Keeps the memory order; a row-major batch is converted on its way in and back on its way out. Saved: x (channels-last, shared
 //! if it came so), the mean and `1 / sqrt(var + eps)`. Cost: that of batch norm. Source: Ioffe and Szegedy, "Batch
-//! Normalization" (2015), section 3.2. [`backward_graph`] walks the computation graph, to be compared with.
+//! Normalization" (2015), section 3.2. [`backward_graph`] walks the computation graph, and [`naive`] is
+//! explicit loops, to be compared with.
+
+pub mod naive;
 
 use super::Mode;
 use super::batch_norm::{self, BatchNormParams, RunningStats};

@@ -10,7 +10,9 @@
 //!
 //! Keeps the memory order; a row-major batch is converted on its way in and back on its way out. Saved: x (channels-last, shared
 //! if it came so), each group's mean and `1 / sqrt(var + eps)`. Cost: three passes over each picture forward, two over x and dy
-//! backward. Source: Y. Wu, K. He, "Group Normalization", ECCV 2018.
+//! backward. [`naive`] does the same in explicit loops. Source: Y. Wu, K. He, "Group Normalization", ECCV 2018.
+
+pub mod naive;
 
 use crate::check;
 use crate::gradcheck::{Case, backward_pass};
@@ -199,6 +201,7 @@ pub fn checks() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gradcheck::rel_error;
     use crate::rng::Rng;
     use crate::tensor::DType;
 
@@ -221,6 +224,27 @@ mod tests {
             results.push([y, dx, dgamma, dbeta].map(|t| t.to_vec()));
         }
         assert_eq!(results[0], results[1]);
+    }
+
+    #[test]
+    fn the_fast_one_equals_its_naive_twin() {
+        let x = Tensor::randn([3, 6, 5, 4], 4.0, DType::F64, &mut Rng::new(1));
+        let dy = Tensor::randn([3, 6, 5, 4], 1.0, DType::F64, &mut Rng::new(2));
+        let [gamma, beta] =
+            [3, 4].map(|seed| Tensor::randn([6], 1.0, DType::F64, &mut Rng::new(seed)));
+        for (groups, order) in
+            [(1, Order::RowMajor), (3, Order::ChannelsLast), (6, Order::RowMajor)]
+        {
+            let params = GroupNormParams::new(groups);
+            let (y, cache) = forward(&x.to_order(order), &gamma, &beta, &params);
+            let (want, twin) = naive::forward(&x, &gamma, &beta, &params);
+            assert!(rel_error(&y, &want) < 1e-9, "{groups}");
+            let (fast, slow) = (backward(&dy, &cache), naive::backward(&dy, &twin));
+            for (a, b) in [(fast.dx, slow.dx), (fast.dgamma, slow.dgamma), (fast.dbeta, slow.dbeta)]
+            {
+                assert!(rel_error(&a, &b) < 1e-8, "{groups}");
+            }
+        }
     }
 
     #[test]

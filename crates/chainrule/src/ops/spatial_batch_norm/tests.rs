@@ -1,4 +1,5 @@
 use super::*;
+use crate::gradcheck::rel_error;
 use crate::rng::Rng;
 use crate::tensor::DType;
 
@@ -90,4 +91,24 @@ fn an_empty_batch_cannot_be_trained_on() {
     let (x, params) = (Tensor::zeros([0, 3, 5, 5], DType::F32), BatchNormParams::default());
     let [gamma, beta] = [Tensor::ones([3], DType::F32), Tensor::ones([3], DType::F32)];
     forward(&x, &gamma, &beta, &params, Mode::Train, &mut running);
+}
+
+#[test]
+fn the_fast_one_equals_its_naive_twin() {
+    let (x, dy) = (normal(&[3, 4, 5, 6], 1), normal(&[3, 4, 5, 6], 2));
+    let (gamma, beta) = (normal(&[4], 3), normal(&[4], 4));
+    let params = BatchNormParams::default();
+    let (want, twin) = naive::forward(&x, &gamma, &beta, &params);
+    let slow = naive::backward(&dy, &twin);
+    for order in [Order::RowMajor, Order::ChannelsLast] {
+        let mut running = RunningStats::zeros(4, DType::F64);
+        let x = x.to_order(order);
+        let (y, cache) = forward(&x, &gamma, &beta, &params, Mode::Train, &mut running);
+        assert!(rel_error(&y, &want) < 1e-9);
+        let fast = backward(&dy, &cache);
+        for (a, b) in [(fast.dx, &slow.dx), (fast.dgamma, &slow.dgamma), (fast.dbeta, &slow.dbeta)]
+        {
+            assert!(rel_error(&a, b) < 1e-8);
+        }
+    }
 }
