@@ -52,7 +52,15 @@ fn functions<T: Real>() {
             forward::<Swish, T>(&x, p, &mut y);
             y
         });
-        let naive: Vec<T> = x.iter().zip(&dy).map(|(x, d)| *d * Swish::slope(*x, p)).collect();
+        // Zeroes of x, where Swish is flat, stop an infinite gradient too.
+        let infinite = T::ONE / T::ZERO;
+        let dy: Vec<T> =
+            dy.iter().zip(&x).map(|(d, x)| if *x == T::ZERO { infinite } else { *d }).collect();
+        let back = |(x, d): (&T, &T)| {
+            let slope = Swish::slope(*x, p);
+            if slope == T::ZERO { T::ZERO } else { *d * slope }
+        };
+        let naive: Vec<T> = x.iter().zip(&dy).map(back).collect();
         compare(&naive, "backward", || {
             let mut dx = vec![T::ONE; n];
             backward::<Swish, T>(&dy, &x, p, &mut dx);
