@@ -128,21 +128,11 @@ fn every_snippet_of_the_guide_runs_and_prints_what_the_guide_says() {
 }
 
 #[test]
-fn the_guide_has_no_other_chapters_and_its_links_lead_somewhere() {
-    let summary = fs::read_to_string(guide().join("SUMMARY.md")).expect("the list of chapters");
+fn the_guide_has_no_chapter_that_is_not_run() {
     for entry in fs::read_dir(guide()).expect("the guide").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.ends_with(".md") {
-            continue;
-        }
-        let text = fs::read_to_string(entry.path()).expect("a readable chapter");
         let chapter = CHAPTERS.iter().any(|(file, ..)| *file == name);
-        assert!(chapter || ["README.md", "SUMMARY.md"].contains(&&*name), "{name} is no chapter");
-        assert!(name == "SUMMARY.md" || summary.contains(&name), "SUMMARY.md lacks {name}");
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = link.split('#').next().unwrap_or(link);
-            let outside = link.starts_with("http");
-            assert!(outside || guide().join(target).exists(), "{name} links to {link}");
-        }
+        let known = chapter || ["README.md", "SUMMARY.md"].contains(&&*name);
+        assert!(known || !name.ends_with(".md"), "{name} is no chapter");
     }
 }

@@ -1,7 +1,8 @@
 //! Runs a lab cell by cell and stores what each finds.
 //!
-//! A finished cell lies in `DIR/cells/LAB/CELL.json` with a key: the settings, the library, and the source of the lab. A lab that was stopped, or is run again, takes the cells whose key is still right, up to the first that is missing, and
-//! goes on with the random numbers as that one would have found them.
+//! A finished cell lies in `DIR/cells/LAB/CELL.json` with a key: the settings, the library, and the source of the lab. A lab
+//! that was stopped, or is run again, takes the cells whose key is still right, up to the first that is missing, and goes on
+//! with the random numbers as that one would have found them.
 
 use super::progress::Progress;
 use super::{Cell, Found, Lab, SHARED};
