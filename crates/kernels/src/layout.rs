@@ -1,7 +1,7 @@
 //! Batches of matrices transposed: how pictures change their memory order.
 
 use crate::buffer::Element;
-use crate::square::{self, SIDE};
+use crate::square::{SIDE, turn};
 use crate::threads::parallel_chunks;
 
 /// Elements that one task writes, about.
@@ -66,11 +66,7 @@ crate::multiversion! {
 fn squares<T: Element>(from: &[T], cols: usize, to: &mut [T], rows: usize) {
     for i in (0..TILE).step_by(SIDE) {
         for j in (0..TILE).step_by(SIDE) {
-            let square: [[T; SIDE]; SIDE] =
-                std::array::from_fn(|r| from[(i + r) * cols + j..].as_chunks().0[0]);
-            for (c, column) in square::transpose(square).into_iter().enumerate() {
-                to[(j + c) * rows + i..].as_chunks_mut().0[0] = column;
-            }
+            turn(&from[i * cols + j..], cols, &mut to[j * rows + i..], rows);
         }
     }
 }

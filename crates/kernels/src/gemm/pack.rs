@@ -1,8 +1,10 @@
 //! Copies of parts of A and B, for operands that the tiles cannot read well where they lie.
 
+use super::tile::LINE;
+use super::vector::prefetch;
 use super::{Kernels, Mat};
 use crate::real::Real;
-use crate::square::{SIDE, transpose};
+use crate::square::{SIDE, turn as turn_square};
 use crate::threads::Shared;
 use std::ops::Range;
 
@@ -76,43 +78,54 @@ fn copy<T: Real>(from: &Mat<T>, width: usize, to: &mut [T]) {
     }
 }
 
+/// Rows that are fetched before they are copied.
+const AHEAD: usize = 8;
+
 crate::multiversion! {
     fn copy_rows<T: Real>(from: Mat<'_, T>, width: usize, to: &mut [T]) {
         for (i, to) in to.chunks_exact_mut(width).enumerate() {
-            to[..from.cols].copy_from_slice(&from.data[i * from.row..][..from.cols]);
+            // Rows that are far apart are fetched ahead of their use, for the processor does not foresee them.
+            let ahead = from.data.as_ptr().wrapping_add((i + AHEAD) * from.row);
+            for line in 0..(from.cols * size_of::<T>()).div_ceil(LINE) + 1 {
+                prefetch(ahead.wrapping_byte_add(line * LINE));
+            }
+            let (to, from) = (&mut to[..from.cols], &from.data[i * from.row..][..from.cols]);
+            // Eight by eight, for a call that copies so few takes longer.
+            let ((to, last_to), (from, last)) =
+                (to.as_chunks_mut::<SIDE>(), from.as_chunks::<SIDE>());
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            last_to.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
         }
     }
 }
 
-/// Rows that are copied of some columns before their neighbours: each column's piece is two lines of the cache, and what is
-/// written stays in the first-level cache.
+/// Rows that are copied of some columns before their neighbours: each column's piece is two lines of the cache, and the pieces of
+/// a square fit the first-level cache even if they all fall into the same places there.
 const DEEP: usize = 4 * SIDE;
 
 crate::multiversion! {
     /// From a matrix whose columns are contiguous, or that has any strides.
     fn copy_columns<T: Real>(from: Mat<'_, T>, width: usize, to: &mut [T]) {
         let whole = if from.row == 1 { from.rows / SIDE * SIDE } else { 0 };
-        // The last columns are a square too if there is room for one; what fills it up is 0.
-        let end = from.cols.next_multiple_of(SIDE);
-        let cols = if end <= width { end } else { end - SIDE };
+        let squares = from.cols / SIDE * SIDE;
         for first in (0..whole).step_by(DEEP) {
-            let deep = DEEP.min(whole - first);
-            for j in (0..cols).step_by(SIDE) {
-                let pieces: [&[[T; SIDE]]; SIDE] = std::array::from_fn(|c| {
-                    let column = if j + c < from.cols { (j + c) * from.col + first } else { 0 };
-                    from.data[column..][..deep].as_chunks().0
-                });
-                for i in 0..deep / SIDE {
-                    let columns = std::array::from_fn(|c| {
-                        if j + c < from.cols { pieces[c][i] } else { [T::ZERO; SIDE] }
-                    });
-                    for (r, row) in transpose(columns).into_iter().enumerate() {
-                        let to = &mut to[(first + i * SIDE + r) * width + j..];
-                        to.as_chunks_mut().0[0] = row;
-                    }
+            for j in (0..squares).step_by(SIDE) {
+                for i in (first..whole.min(first + DEEP)).step_by(SIDE) {
+                    turn_square(&from.data[j * from.col + i..], from.col, &mut to[i * width + j..], width);
                 }
             }
         }
+        // The last columns are a square too if there is room for one; what fills it up is 0.
+        let rest = from.cols - squares;
+        let fills = rest > 0 && squares + SIDE <= width;
+        for i in (0..if fills { whole } else { 0 }).step_by(SIDE) {
+            let mut square = [T::ZERO; SIDE * SIDE];
+            for (j, column) in square.chunks_exact_mut(SIDE).take(rest).enumerate() {
+                column.copy_from_slice(&from.data[(squares + j) * from.col + i..][..SIDE]);
+            }
+            turn_square(&square, SIDE, &mut to[i * width + squares..], width);
+        }
+        let cols = if fills { from.cols } else { squares };
         // What the squares leave: the last columns of their rows, and the last rows.
         for i in 0..from.rows {
             let first = if i < whole { cols } else { 0 };

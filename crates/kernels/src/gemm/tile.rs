@@ -8,7 +8,7 @@ use crate::simd::Level;
 use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 /// Rows of B of more bytes than this are far apart.
 const FAR: usize = 512;
 
