@@ -18,6 +18,8 @@ const MOST_ROWS: usize = 96;
 const PACK_A_FROM: usize = 384;
 /// A row of B of more bytes than this lies on another page than the next, which makes reading it where it lies slow.
 const FAR: usize = 2048;
+/// So few rows of B that are far apart stay in the second-level cache while so few rows of A are multiplied with them.
+const FEW: usize = 128;
 
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a, T: 'static> {
@@ -53,9 +55,10 @@ impl<T: Real> Job<'_, T> {
         }
     }
 
-    /// Whether B is packed: if its columns do not lie side by side, or its rows are far apart and read many times.
+    /// Whether B is packed: if its columns do not lie side by side, or its rows are far apart, and many or read many times.
     fn packs_b(&self) -> bool {
-        self.b.col != 1 || self.b.row * size_of::<T>() > FAR && self.m > 16
+        let far = self.b.row * size_of::<T>() > FAR;
+        self.b.col != 1 || far && self.m > 16 && self.m.max(self.k) > FEW
     }
 
     fn chunks(&self) -> usize {

@@ -10,8 +10,8 @@
 //! - else: one task some rows.
 //!
 //! A tile reads A and B where they lie, for a copy costs more than it saves while the matrices are the size of a layer. Packed
-//! are what has no columns side by side (a transposed B), rows far apart that are read often, and A if N is large: then as in
-//! Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
+//! are what has no columns side by side (a transposed B), rows far apart that are many or read often, and A if N is large: then
+//! as in Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 
 mod job;
 pub mod naive;
