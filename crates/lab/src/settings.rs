@@ -5,6 +5,7 @@
 
 mod check;
 mod file;
+mod help;
 mod resume;
 mod settle;
 mod widths;
@@ -32,9 +33,9 @@ macro_rules! settings {
         #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub struct Settings {
-            $($(#[doc = $doc])+ #[arg(long, value_name = "", allow_negative_numbers = true, $($($arg)*)?)] pub $name: Option<$t>,)*
-            $($(#[doc = $r_doc])+ #[arg(long, value_name = "", allow_negative_numbers = true, $($($r_arg)*)?)] pub $r: Option<$r_t>,)*
-            $($(#[doc = $open_doc])+ #[arg(long, value_name = "", allow_negative_numbers = true, $($($open_arg)*)?)] pub $open: Option<$open_t>,)*
+            $($(#[doc = $doc])+ #[arg(long, help = help::with_default(&[$($doc),+], &{ let v: $t = $default; v }), value_name = <$t as help::Value>::NAME, allow_negative_numbers = true, $($($arg)*)?)] pub $name: Option<$t>,)*
+            $($(#[doc = $r_doc])+ #[arg(long, value_name = <$r_t as help::Value>::NAME, allow_negative_numbers = true, $($($r_arg)*)?)] pub $r: Option<$r_t>,)*
+            $($(#[doc = $open_doc])+ #[arg(long, value_name = <$open_t as help::Value>::NAME, allow_negative_numbers = true, $($($open_arg)*)?)] pub $open: Option<$open_t>,)*
         }
 
         /// Settings with nothing left open but what the chosen model, update rule and schedule do not take.

@@ -68,3 +68,24 @@ fn every_command_and_flag_in_the_documents_exists() {
     }
     assert!(calls > 30 && flags > 30, "{calls} calls with {flags} flags: are they found?");
 }
+
+#[test]
+fn the_help_names_values_and_defaults_and_fits_eighty_columns() {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_chainrule"));
+    let out =
+        run.args(["train", "--help"]).env("COLUMNS", "80").output().expect("the program runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let widest = text.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{widest:?} columns");
+    assert!(!text.contains("<>"), "every value has a name");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "--model <VALUE> The architecture: small-convnet,",
+        "[default: small-convnet]",
+        "--train-samples <N> Training pictures that each accuracy check samples [default: 1000]",
+        "--skip-bad [<BOOL>]",
+        "--data <PATH>",
+    ] {
+        assert!(words.contains(expected), "{expected}\n{text}");
+    }
+}

@@ -117,7 +117,7 @@ fn gradient(context: &mut Context<'_>) -> Result<Found> {
     let numerical = numerical_gradient_array(|x| run(x).0, &x, &dout, 1e-5);
     let error = rel_error(&dx, &numerical);
     // end
-    found.print(format!("dx relative error:  {error}"));
+    found.print(format!("dx relative error:  {error:e}"));
     found.check_printed("error of dx", error, 5.44560814873387e-11, 1e-9);
     Ok(found)
 }
