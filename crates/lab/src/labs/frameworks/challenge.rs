@@ -103,7 +103,7 @@ pub fn challenge(context: &mut Context<'_>) -> Result<Found> {
     );
     let size = count_params(&model);
     found.text(format!(
-        "{size} parameters, a twelfth of the residual net's, and {seen} pictures looked at, the excerpt's many times over. Pictures are \
+        "{size} parameters, a twelfth of the residual net's, and {seen} pictures looked at, {n} of them {epochs} times over. Pictures are \
          mirrored and moved at random, which the residual net was not given; the learning rate rises and falls once; a tenth of each \
          target is spread over all classes. `chainrule train` begins from the same settings, and `chainrule train --model` names \
          other architectures to try.",
